@@ -1,0 +1,37 @@
+//! What floe's agent and control plane must agree on, byte for byte.
+//!
+//! The order in which bytes become trust, and the file that does each step:
+//!
+//! ```text
+//! bytes ─▶ envelope ─▶ verify (root's keys, thresholds) ─▶ json ─▶ manifest ─▶ admit ─▶ payload
+//!          DSSE         THE door: makes Verified<T>       strict   document     may    digest, then
+//!                                                                             this host  unpack
+//! ```
+//!
+//! * [`envelope`], [`key`], [`digest`], [`json`]: the primitives; one caller each way.
+//! * [`root`], [`manifest`]: the signed documents.
+//! * [`verify`]: the only maker of [`verify::Verified`].
+//! * [`admit`]: pure: may this host run this verified manifest?
+//! * [`payload`]: a directory becomes a `tar.zst`, and back, or nothing.
+//! * [`id`], [`time`], [`spiffe`], [`report`]: names for things.
+//! * [`pb`]: the generated gRPC contract; [`wire`] turns its values into ours.
+//! * [`transport`]: the one TLS profile, and the client's connection.
+
+#![warn(missing_docs)]
+
+pub mod admit;
+pub mod digest;
+pub mod envelope;
+pub mod id;
+pub mod json;
+pub mod key;
+pub mod manifest;
+pub mod payload;
+pub mod pb;
+pub mod report;
+pub mod root;
+pub mod spiffe;
+pub mod time;
+pub mod transport;
+pub mod verify;
+pub mod wire;

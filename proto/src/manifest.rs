@@ -1,0 +1,463 @@
+//! The manifest: the signed statement about a payload.
+//!
+//! A plain document. It is trusted only as [`crate::verify::Verified`], and run
+//! only after [`crate::admit`] said that this host may.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU64;
+use std::path::{Component, Path};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::id::{Epoch, Fleet, Role, Serial};
+use crate::json;
+use crate::time::Timestamp;
+
+/// The payload type of a manifest's envelope.
+pub const TYPE: &str = "application/vnd.floe.manifest.v1+json";
+
+/// The newest schema that this program knows, and the only one so far.
+pub const SCHEMA: u32 = 1;
+
+/// The longest manifest that is read, in bytes.
+pub const MAX_BYTES: usize = 128 * 1024;
+
+/// What is said about a payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The oldest schema that carries what is said; see [`SCHEMA`].
+    pub schema: u32,
+    /// The fleet whose hosts may run it.
+    pub fleet: Fleet,
+    /// The role whose hosts may run it.
+    pub role: Role,
+    /// The epoch of the trust root that it was signed under.
+    pub epoch: Epoch,
+    /// Its number; order is (epoch, serial).
+    pub serial: Serial,
+    /// No host that has seen this manifest may go below this serial again.
+    pub floor: Serial,
+    /// What is to be run.
+    pub payload: Payload,
+    /// When it was signed, in whole seconds.
+    pub created: Timestamp,
+    /// From when on it is refused; a system that runs it is left alone.
+    pub expires: Timestamp,
+    /// What the payload holds.
+    pub kind: Kind,
+    /// The Nix system it is for, such as `aarch64-linux`.
+    pub system: String,
+    /// The oldest agent that can run it.
+    pub min_agent: AgentVersion,
+    /// The file in the payload that is `nixos-config`, such as `role/configuration.nix`.
+    pub entry: Entry,
+    /// How the host is switched and how long it may take to prove itself.
+    pub activation: Activation,
+    /// What a healthy host looks like.
+    pub health: Health,
+    /// Where the payload came from.
+    pub source: Source,
+}
+
+/// The bytes that the manifest speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payload {
+    /// SHA-256 of the `tar.zst`.
+    pub sha256: Digest,
+    /// Its length in bytes.
+    pub length: NonZeroU64,
+}
+
+/// What a payload holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Nix code that the host evaluates and builds.
+    Configuration,
+}
+
+/// How the host is switched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Activation {
+    /// Which way.
+    pub mode: Mode,
+    /// Seconds from the switch to the verdict; then the dead man's timer goes back.
+    pub deadline_seconds: u32,
+    /// Units whose failure does not count, such as `flaky-report.service`.
+    pub ignore_units: Vec<String>,
+}
+
+/// The ways to switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Try the new system, and only after proof make it the boot default.
+    TestThenCommit,
+}
+
+/// What a healthy host looks like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Seconds for which all checks must hold without a break.
+    pub soak_seconds: u32,
+    /// All must hold. May be empty: failed units and the agent's own connection
+    /// are always looked at.
+    pub checks: Vec<Check>,
+}
+
+/// One thing that must hold on a healthy host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// What is looked at.
+    pub probe: Probe,
+    /// Seconds after which one look counts as failed.
+    pub timeout_seconds: u32,
+}
+
+/// What a check looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Probe {
+    /// A systemd unit is active.
+    Unit {
+        /// Such as `nginx.service`.
+        name: String,
+    },
+    /// A GET over plain HTTP answers with a status.
+    Http {
+        /// `http://ADDRESS[:PORT]/PATH`; the address is usually loopback.
+        url: String,
+        /// The status that is healthy.
+        status: u16,
+    },
+    /// A TCP connection can be made.
+    Tcp {
+        /// Such as `127.0.0.1:22`.
+        address: SocketAddr,
+    },
+    /// A program ends with 0.
+    Command {
+        /// Program (absolute path) and arguments.
+        argv: Vec<String>,
+    },
+}
+
+impl std::fmt::Display for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unit { name } => write!(f, "unit {name}"),
+            Self::Http { url, status } => write!(f, "http {url} = {status}"),
+            Self::Tcp { address } => write!(f, "tcp {address}"),
+            Self::Command { argv } => write!(f, "command {}", argv.join(" ")),
+        }
+    }
+}
+
+/// Where a payload came from. For people and audits; decides nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The revision of the fleet repository, if it is under version control.
+    pub revision: Option<String>,
+    /// Whether the working tree had changes that were not committed.
+    pub dirty: bool,
+    /// Who built it, such as `ada@laptop`.
+    pub built_by: String,
+}
+
+impl Manifest {
+    /// Parses the bytes of a verified envelope, and checks what a type cannot say.
+    ///
+    /// # Errors
+    ///
+    /// [`json::Error`] for what is no manifest of a known schema, [`Error::Invalid`]
+    /// for one that contradicts itself.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let manifest: Self = json::parse(bytes, SCHEMA, MAX_BYTES)?;
+        manifest.validate()?;
+        Ok(manifest)
+    }
+
+    /// The bytes that are signed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a manifest that [`Manifest::parse`] would refuse.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        self.validate()?;
+        let bytes = serde_json::to_vec(self).map_err(json::Error::from)?;
+        if bytes.len() > MAX_BYTES {
+            return Err(Error::Invalid("it is too long"));
+        }
+        Ok(bytes)
+    }
+
+    /// How long the host may take from the switch to the verdict.
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.activation.deadline_seconds.into())
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        let no_newline = |text: &String| !text.contains(['\n', '\0']);
+        let probe_is_sound = |probe: &Probe| match probe {
+            Probe::Unit { name } => is_unit(name),
+            Probe::Http { url, status } => {
+                url.starts_with("http://")
+                    && url.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some())
+                    && (100..=599).contains(status)
+            }
+            Probe::Tcp { address } => address.port() != 0,
+            Probe::Command { argv } => argv.first().is_some_and(|program| program.starts_with('/')),
+        };
+        let rules: [(bool, &'static str); 11] = [
+            (self.floor <= self.serial, "its floor is above its serial"),
+            (self.created < self.expires, "it expires before it was created"),
+            (self.created == self.created.whole_seconds(), "`created` has a fraction of a second"),
+            (is_system(&self.system), "`system` is no Nix system such as `x86_64-linux`"),
+            (
+                (1..=86_400).contains(&self.activation.deadline_seconds),
+                "its deadline is not between a second and a day",
+            ),
+            (
+                self.health.soak_seconds < self.activation.deadline_seconds,
+                "its soak time is not shorter than its deadline",
+            ),
+            (self.health.checks.len() <= 64, "it has more than 64 health checks"),
+            (
+                self.health.checks.iter().all(|check| {
+                    probe_is_sound(&check.probe)
+                        && (1..=self.activation.deadline_seconds).contains(&check.timeout_seconds)
+                }),
+                "one of its health checks makes no sense",
+            ),
+            (
+                self.activation.ignore_units.iter().all(|unit| is_unit(unit)),
+                "`ignore_units` names what is no unit",
+            ),
+            (
+                self.source.revision.iter().all(no_newline) && no_newline(&self.source.built_by),
+                "its source has more than one line",
+            ),
+            (
+                self.source.built_by.len() <= 256
+                    && self.source.revision.as_ref().is_none_or(|text| text.len() <= 256),
+                "its source is longer than 256 bytes",
+            ),
+        ];
+        match rules.iter().find(|(holds, _)| !holds) {
+            Some((_, broken)) => Err(Error::Invalid(broken)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether `name` can name a systemd unit; what could be taken for an option of
+/// `systemctl` cannot (systemd.unit(5), "valid unit names").
+pub fn is_unit(name: &str) -> bool {
+    (3..=255).contains(&name.len())
+        && !name.starts_with('-')
+        && name.contains('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b))
+}
+
+/// Whether `text` looks like a Nix system: `<cpu>-<os>`.
+pub fn is_system(text: &str) -> bool {
+    text.len() <= 64
+        && text.split_once('-').is_some_and(|(cpu, os)| {
+            let word = |word: &str| {
+                !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            };
+            word(cpu) && word(os)
+        })
+}
+
+/// A file of the payload: a relative path of plain components.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Entry(String);
+
+impl Entry {
+    /// Relative to the payload's root.
+    pub fn as_path(&self) -> &Path {
+        Path::new(&self.0)
+    }
+}
+
+impl TryFrom<String> for Entry {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        let plain = Path::new(&text).components().all(|part| matches!(part, Component::Normal(_)));
+        // `components` forgives `a//b` and `a/./b`, so that the text is compared too.
+        let clean = text.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+        let short = text.len() <= 255 && !text.contains('\0');
+        if plain && clean && short {
+            Ok(Self(text))
+        } else {
+            Err(Error::Invalid("`entry` is no relative path inside the payload"))
+        }
+    }
+}
+
+impl From<Entry> for String {
+    fn from(entry: Entry) -> Self {
+        entry.0
+    }
+}
+
+/// A version of the agent: `major.minor.patch`, compared by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AgentVersion(u32, u32, u32);
+
+impl AgentVersion {
+    /// The version `major.minor.patch`.
+    pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
+        Self(major, minor, patch)
+    }
+}
+
+impl std::fmt::Display for AgentVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+impl TryFrom<String> for AgentVersion {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        let number = |text: &str| text.parse::<u32>().ok().filter(|n| n.to_string() == text);
+        let parts: Vec<_> = text.split('.').map(number).collect();
+        match parts.as_slice() {
+            [Some(major), Some(minor), Some(patch)] => Ok(Self(*major, *minor, *patch)),
+            _ => Err(Error::Invalid("`min_agent` is no version such as `0.1.0`")),
+        }
+    }
+}
+
+impl From<AgentVersion> for String {
+    fn from(version: AgentVersion) -> Self {
+        version.to_string()
+    }
+}
+
+/// Why bytes are no manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It could not be read.
+    #[error("the manifest could not be read")]
+    Json(#[from] json::Error),
+    /// It was read, and contradicts itself.
+    #[error("the manifest makes no sense: {0}")]
+    Invalid(&'static str),
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A manifest in which everything is said.
+    pub(crate) fn full() -> Manifest {
+        let check = |probe| Check { probe, timeout_seconds: 5 };
+        Manifest {
+            schema: 1,
+            fleet: "fossable.org".parse().unwrap(),
+            role: "www.fossable.org".parse().unwrap(),
+            epoch: Epoch::new(0),
+            serial: 42.try_into().unwrap(),
+            floor: 40.try_into().unwrap(),
+            payload: Payload {
+                sha256: Digest::of(b"payload"),
+                length: NonZeroU64::new(7).unwrap(),
+            },
+            created: "2026-11-22T20:28:00Z".parse().unwrap(),
+            expires: "2027-02-20T20:28:00Z".parse().unwrap(),
+            kind: Kind::Configuration,
+            system: "aarch64-linux".into(),
+            min_agent: AgentVersion::new(0, 1, 0),
+            entry: "role/configuration.nix".to_owned().try_into().unwrap(),
+            activation: Activation {
+                mode: Mode::TestThenCommit,
+                deadline_seconds: 90,
+                ignore_units: vec!["report.service".into()],
+            },
+            health: Health {
+                soak_seconds: 10,
+                checks: vec![
+                    check(Probe::Unit { name: "nginx.service".into() }),
+                    check(Probe::Http { url: "http://127.0.0.1/".into(), status: 200 }),
+                    check(Probe::Tcp { address: "127.0.0.1:22".parse().unwrap() }),
+                    check(Probe::Command { argv: vec!["/bin/true".into()] }),
+                ],
+            },
+            source: Source {
+                revision: Some("abc".into()),
+                dirty: false,
+                built_by: "ada@lap".into(),
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_signed_is_this_to_the_byte() {
+        insta::assert_snapshot!(String::from_utf8(full().to_bytes().unwrap()).unwrap());
+    }
+
+    #[test]
+    fn a_manifest_survives_its_bytes() {
+        assert_eq!(Manifest::parse(&full().to_bytes().unwrap()).unwrap(), full());
+    }
+
+    #[test]
+    fn t004_unknown_and_duplicate_fields_are_refused_at_every_depth() {
+        let text = String::from_utf8(full().to_bytes().unwrap()).unwrap();
+        for (from, to) in [
+            (r#""schema":1"#, r#""schema":1,"more":1"#),
+            (r#""schema":1"#, r#""schema":1,"schema":1"#),
+            (r#""length":7"#, r#""length":7,"length":8"#),
+            (r#""name":"nginx.service""#, r#""name":"nginx.service","name":"x.service""#),
+            (r#""name":"nginx.service""#, r#""name":"nginx.service","more":1"#),
+            (r#""soak_seconds":10"#, r#""soak_seconds":10,"more":1"#),
+            (r#"{"unit":"#, r#"{"tcp":{"address":"127.0.0.1:1"},"unit":"#),
+        ] {
+            assert!(text.contains(from), "{from}");
+            let twisted = text.replacen(from, to, 1);
+            assert!(Manifest::parse(twisted.as_bytes()).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_contradicts_itself_is_refused() {
+        let cases: [fn(&mut Manifest); 9] = [
+            |m| m.floor = 43.try_into().unwrap(),
+            |m| m.expires = m.created,
+            |m| m.system = "x86".into(),
+            |m| m.activation.deadline_seconds = 0,
+            |m| m.health.soak_seconds = 90,
+            |m| m.health.checks[0].probe = Probe::Unit { name: "--now".into() },
+            |m| m.health.checks[1].probe = Probe::Http { url: "https://x/".into(), status: 200 },
+            |m| m.health.checks[3].probe = Probe::Command { argv: vec![] },
+            |m| m.health.checks[0].timeout_seconds = 91,
+        ];
+        for spoil in cases {
+            let mut manifest = full();
+            spoil(&mut manifest);
+            assert!(manifest.to_bytes().is_err(), "{manifest:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_stays_inside_the_payload() {
+        for bad in ["", "/etc/x", "../x", "a/../x", "a//b", "./a", "a/", "a\0b"] {
+            assert!(Entry::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+}
