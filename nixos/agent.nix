@@ -1,0 +1,92 @@
+# The NixOS module of the agent: `imports = [ <floe/agent.nix> ];`.
+#
+# Every generation of a host that floe keeps must contain it: the agent of the *new* system is the one that confirms.
+# A switch therefore never restarts or stops it; it hands over by itself.
+{ config, lib, pkgs, ... }:
+let
+  inherit (lib) mkEnableOption mkIf mkOption optionalAttrs types;
+  cfg = config.services.floe-agent;
+  toml = pkgs.formats.toml { };
+in
+{
+  options.services.floe-agent = {
+    enable = mkEnableOption "the floe agent, which keeps this host on what its control plane assigns";
+
+    release = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      example = { url = "https://example.org/v0.1.0/x86_64-linux/floe-agent"; sha256 = "…"; };
+      description = "Where the agent's binary is, and its SHA-256. Ignored when `package` is set.";
+    };
+
+    package = mkOption {
+      type = types.package;
+      default = import ./package.nix { inherit pkgs; inherit (cfg.release) url sha256; };
+      description = "A package with bin/floe-agent.";
+    };
+
+    settings = mkOption {
+      type = toml.type;
+      default = { };
+      example = { fleet = "fossable.org"; role = "www.fossable.org"; control_plane = "https://floe.example.org:7443"; };
+      description = "Content of /etc/floe/agent.toml.";
+    };
+
+    trustRoot = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      description = "The fleet's signed trust root, for /etc/floe/trust.json. null: it is put there by other means.";
+    };
+
+    ca = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      description = "Certificate of the fleet's CA, for /etc/floe/ca.pem. null: it is put there by other means.";
+    };
+  };
+
+  config = mkIf cfg.enable {
+    assertions = map
+      (key: {
+        assertion = cfg.settings ? ${key};
+        message = "services.floe-agent.settings.${key} is not set; the agent cannot know it otherwise.";
+      }) [ "fleet" "role" "control_plane" ];
+
+    # Also the way to a system's agent: <toplevel>/sw/bin/floe-agent.
+    environment.systemPackages = [ cfg.package ];
+
+    environment.etc = {
+      "floe/agent.toml".source = toml.generate "agent.toml" cfg.settings;
+    }
+    // optionalAttrs (cfg.trustRoot != null) { "floe/trust.json".source = cfg.trustRoot; }
+    // optionalAttrs (cfg.ca != null) { "floe/ca.pem".source = cfg.ca; };
+
+    systemd.services.floe-agent = {
+      description = "floe agent";
+      wantedBy = [ "multi-user.target" ];
+      wants = [ "network-online.target" ];
+      after = [ "network-online.target" ];
+      restartIfChanged = false;
+      # An agent that gives up is a host that nobody reaches any more: try for ever.
+      unitConfig = { X-StopOnRemoval = false; StartLimitIntervalSec = 0; };
+      environment = {
+        HOME = "/root";
+        # The commands of whatever system runs now, which are those that an administrator would type; a list of
+        # packages here would tie the agent to the nixos-rebuild and systemctl of the system that started it.
+        PATH = lib.mkForce "/run/wrappers/bin:/run/current-system/sw/bin:/run/current-system/sw/sbin";
+      };
+      serviceConfig = {
+        Type = "notify";
+        ExecStart = "${cfg.package}/bin/floe-agent run";
+        Restart = "always";
+        # A hand-over to the new system's agent is a restart, so that this is waited for in every activation.
+        RestartSec = "100ms";
+        StateDirectory = "floe";
+        StateDirectoryMode = "0700";
+        # The guard and the trial live in units of their own; only the agent itself is stopped with its unit.
+        KillMode = "mixed";
+        TimeoutStopSec = "20s";
+      };
+    };
+  };
+}

@@ -1,0 +1,19 @@
+# Faults on demand. Nothing of this is in nixpkgs; a story sets them in the configuration that it pushes.
+{ lib, ... }:
+with lib;
+let
+  flag = description: mkOption { type = types.bool; default = false; inherit description; };
+  seconds = description: mkOption { type = types.int; default = 0; inherit description; };
+in
+{
+  options.standin = {
+    buildDelay = seconds "the toplevel takes this long to build";
+    buildFails = flag "the toplevel does not build";
+    checkFails = flag "the pre-switch check fails";
+    bootloaderFails = flag "the boot loader cannot be installed";
+    activationDelay = seconds "activation takes this long before it changes anything but /etc";
+    activationFails = flag "one snippet of the activation fails; the rest is done";
+    activationDies = flag "activation ends early: /etc is new, /run/current-system still old";
+    lockWaits = flag "a held lock is waited for without limit, as by the program of 2024";
+  };
+}

@@ -1,0 +1,22 @@
+[
+  ./config/i18n.nix
+  ./config/nix.nix
+  ./config/system-path.nix
+  ./config/users-groups.nix
+  ./installer/tools/tools.nix
+  ./misc/assertions.nix
+  ./misc/standin.nix
+  ./misc/version.nix
+  ./services/misc/nix-gc.nix
+  ./services/misc/nix-optimise.nix
+  ./services/networking/firewall.nix
+  ./services/networking/sshd.nix
+  ./services/web-servers/nginx.nix
+  ./system/activation/activation-script.nix
+  ./system/activation/top-level.nix
+  ./system/boot/etc.nix
+  ./system/boot/kernel.nix
+  ./system/boot/loader.nix
+  ./system/boot/systemd.nix
+  ./tasks/network-interfaces.nix
+]
