@@ -81,6 +81,7 @@ in
         Restart = "always";
         # A hand-over to the new system's agent is a restart, so that this is waited for in every activation.
         RestartSec = "100ms";
+        SuccessExitStatus = 75;
         StateDirectory = "floe";
         StateDirectoryMode = "0700";
         # The guard and the trial live in units of their own; only the agent itself is stopped with its unit.

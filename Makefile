@@ -1,0 +1,43 @@
+# The commands of this repository. `make demo` and `make test` are the only two that
+# a newcomer needs: each installs what it lacks, says what it does, and cleans up.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+AGENT := target/release/floe-agent
+
+.PHONY: help demo test bench lint world build
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: world build ## A control plane and three hosts, a good push and a bad one, from nothing
+	@cargo run --quiet -p floe-tests --bin demo
+
+test: build ## Every unit, property and end-to-end test
+	@# Hosts need root, cgroups and namespaces. Where those cannot be had, the rest still runs.
+	if tests/world/prepare >/dev/null && tests/world/machine available >&2; then
+	  cargo test --workspace
+	else
+	  echo "stories skipped: hosts cannot run here; the line above says why"
+	  cargo test --workspace --exclude floe-tests
+	fi
+
+bench: world ## Sizes and times, into target/bench.json
+	@cargo build --release -p floe-agent -p floe
+	cargo run --quiet -p floe-tests --bin bench
+
+lint: ## Format and clippy, warnings denied
+	@cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+
+world:
+	@tests/world/prepare >/dev/null
+	tests/world/machine available >&2
+
+# The agent is tested as it ships; the rest is quicker to build unoptimised.
+build:
+	@cargo build --release -p floe-agent
+	cargo build --workspace

@@ -1,0 +1,198 @@
+//! The loop around the decisions: record, act, learn, repeat.
+//!
+//! Decides nothing itself. Holds no task of its own: whoever drops the future stops
+//! it at once, which is as safe as a crash, and recovery from that is the same code.
+
+use floe_proto::id::{ActivationId, Serial};
+use floe_proto::time::Timestamp;
+use log::{info, warn};
+use tokio::sync::watch;
+
+use super::door::Door;
+use super::event::{Effect, Event};
+use super::ports::{Assignment, Clock, Journal, Machine, News, Progress, Reports, Tell, Unwritten};
+use super::state::{Order, Phase, State};
+
+/// What the loop is given.
+#[derive(Debug)]
+pub struct Ports<M, J, C, R, T> {
+    /// The machine that this agent keeps.
+    pub machine: M,
+    /// What survives a power cut.
+    pub journal: J,
+    /// The only source of time.
+    pub clock: C,
+    /// The way of an outcome to the control plane.
+    pub reports: R,
+    /// Who wants to know what happens meanwhile.
+    pub tell: T,
+    /// Who judges what may run here.
+    pub door: Door,
+}
+
+/// Why the loop ended, without anything being wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// This process must end, so that systemd starts the agent of the system that
+    /// runs now; that one goes on from the journal.
+    HandOver,
+    /// Nobody will send an assignment any more.
+    Closed,
+}
+
+/// The exit code of a process that hands over: `EX_TEMPFAIL` of sysexits.h. The unit
+/// has `Restart=always`, so that any code would do; this one says why.
+pub const HAND_OVER_CODE: u8 = 75;
+
+/// Keeps one host on what it is assigned, from `state` on. A `watch` and not a
+/// queue: only the newest assignment counts.
+///
+/// # Errors
+///
+/// [`Unwritten`]: the next step could not be recorded, so it was not taken. End the
+/// process; the next one starts from what is on disk.
+pub async fn drive<M: Machine, J: Journal, C: Clock, R: Reports, T: Tell>(
+    state: State,
+    mut ports: Ports<M, J, C, R, T>,
+    mut wanted: watch::Receiver<Option<Assignment>>,
+) -> Result<Exit, Unwritten> {
+    // What was assigned before this was called counts as well.
+    wanted.mark_changed();
+    let resumed = resumed(state.clone(), &ports).await;
+    let mut state = ports.enter(state, resumed, "resumed").await?;
+    loop {
+        if state.phase.could_be_superseded() {
+            let seen = ports.machine.look().await;
+            let next = state.clone().on(Event::Saw(seen), ports.clock.now());
+            state = ports.enter(state, next, "superseded").await?;
+        }
+        let event = match state.effect() {
+            Effect::Perform(task) => ports.machine.perform(task).await,
+            Effect::Report(report) => {
+                ports.reports.deliver(report).await;
+                ports.skip_what_was_answered(&state, &mut wanted);
+                Event::Reported
+            }
+            Effect::Await => match next_wanted(&mut wanted).await {
+                Some(assignment) => ports.receive(&state, assignment).await,
+                None => return Ok(Exit::Closed),
+            },
+        };
+        let detail = if let Event::Failed(why) = &event { why.to_string() } else { String::new() };
+        let from = state.phase.clone();
+        let next = state.clone().on(event, ports.clock.now());
+        state = ports.enter(state, next, &detail).await?;
+        if from.hands_over_to(&state.phase) {
+            info!("handing over to the agent of the system that runs now");
+            return Ok(Exit::HandOver);
+        }
+    }
+}
+
+/// Where to go on after a start of this process.
+async fn resumed<M: Machine, J, C: Clock, R, T>(
+    state: State,
+    ports: &Ports<M, J, C, R, T>,
+) -> State {
+    let now = ports.clock.now();
+    // The machine is not trusted to have kept the order safe while it was off.
+    if let Some(order) = state.unproven_order()
+        && let Err(why) = ports.door.admit(order.envelope.as_bytes(), &state.floors, now)
+    {
+        return state.on(Event::Failed(why), now);
+    }
+    if state.phase == Phase::Idle {
+        return state;
+    }
+    let seen = ports.machine.look().await;
+    state.resumed(&seen)
+}
+
+impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
+    /// Records `next`, says so, and returns it. Nothing is written where nothing changed.
+    async fn enter(&mut self, state: State, next: State, detail: &str) -> Result<State, Unwritten> {
+        if next == state {
+            return Ok(next);
+        }
+        self.journal.write(&next).await?;
+        let (activation, manifest) = match (next.phase.order(), &next.phase) {
+            (Some(order), _) => (order.activation.clone(), Some(order.named())),
+            (None, Phase::Reporting(report)) => (report.activation.clone(), report.manifest),
+            (None, _) => return Ok(next),
+        };
+        if let (Some(phase), Some(manifest)) = (next.phase.name(), manifest) {
+            info!(
+                activation:% = activation, serial:% = manifest.serial, phase:% = phase;
+                "phase changed",
+            );
+            let news = News::Entered(detail.to_owned());
+            self.tell.tell(Progress { activation, manifest, phase, at: self.clock.now(), news });
+        }
+        Ok(next)
+    }
+
+    /// The first thing that happens to an assignment: is it believed, is it for us?
+    async fn receive(&self, state: &State, assignment: Assignment) -> Event {
+        let (now, seen) = (self.clock.now(), self.machine.look().await);
+        let Assignment { envelope, rollout } = assignment;
+        match self.door.admit(&envelope, &state.floors, now) {
+            Ok(admitted) => Event::Assigned {
+                order: Box::new(Order {
+                    activation: name(Some(admitted.manifest.serial), now),
+                    rollout,
+                    envelope: admitted.envelope,
+                    digest: admitted.digest,
+                    manifest: admitted.manifest,
+                    running: seen.running.clone(),
+                }),
+                seen,
+                floors: Box::new(admitted.floors),
+            },
+            Err(why) => {
+                warn!(rollout = rollout.as_str(), why:% = why; "assignment refused");
+                let activation = name(None, now);
+                Event::Refused { activation, rollout, why, running: seen.running }
+            }
+        }
+    }
+
+    /// An assignment that came while it was being carried out was answered by the
+    /// report that the control plane has just acknowledged.
+    fn skip_what_was_answered(
+        &self,
+        state: &State,
+        wanted: &mut watch::Receiver<Option<Assignment>>,
+    ) {
+        let Some(settled) = &state.settled else { return };
+        let Some(answered) = settled.report.manifest else { return };
+        let newest = wanted.borrow().clone();
+        let is_the_same = newest.is_some_and(|assignment| {
+            assignment.rollout == settled.rollout
+                && self
+                    .door
+                    .admit(&assignment.envelope, &state.floors, self.clock.now())
+                    .is_ok_and(|admitted| admitted.digest == answered.digest)
+        });
+        if is_the_same {
+            wanted.mark_unchanged();
+        }
+    }
+}
+
+async fn next_wanted(wanted: &mut watch::Receiver<Option<Assignment>>) -> Option<Assignment> {
+    loop {
+        wanted.changed().await.ok()?;
+        let newest = wanted.borrow_and_update().clone();
+        if newest.is_some() {
+            return newest;
+        }
+    }
+}
+
+/// One name for each attempt: time never goes back on a host, and two attempts need
+/// longer than a microsecond.
+fn name(serial: Option<Serial>, now: Timestamp) -> ActivationId {
+    let serial = serial.map_or(0, Serial::get);
+    let name = format!("{serial}-{:x}", now.as_micros().unsigned_abs());
+    name.parse().unwrap_or_else(|error| unreachable!("digits and a hyphen: {error}"))
+}

@@ -1,0 +1,85 @@
+//! What can be said of a phase: its name, its order, who may go on from it. Pure.
+
+use std::collections::BTreeSet;
+
+use floe_proto::report;
+
+use super::state::{Order, Phase, Seen, Toplevel, Trial, Verdict};
+
+impl Phase {
+    /// Whether the process that came from `self` to `next` must end, so that systemd
+    /// starts the agent of the system that runs now: only the new system's agent may
+    /// confirm it, and what was gone back to is spoken for by its own.
+    pub fn hands_over_to(&self, next: &Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Trying(_), Self::Probation(_)) | (Self::RollingBack(..), Self::Reporting(_))
+        )
+    }
+
+    /// Whether the machine must be looked at before this phase's effect, in case
+    /// that somebody else switched it.
+    pub fn could_be_superseded(&self) -> bool {
+        match self {
+            Self::Disarming(_, Verdict::Proven) | Self::Committing(_) | Self::RollingBack(..) => {
+                true
+            }
+            Self::Idle
+            | Self::Fetching(_)
+            | Self::Unpacking(_)
+            | Self::Building(_)
+            | Self::Arming(_)
+            | Self::Trying(_)
+            | Self::Probation(_)
+            | Self::Disarming(_, Verdict::Superseded(_))
+            | Self::Reporting(_) => false,
+        }
+    }
+
+    /// The phase as it is reported; `None` where nothing is in flight.
+    pub fn name(&self) -> Option<report::Phase> {
+        Some(match self {
+            Self::Idle => return None,
+            Self::Fetching(_) => report::Phase::Fetching,
+            Self::Unpacking(_) => report::Phase::Unpacking,
+            Self::Building(_) => report::Phase::Building,
+            Self::Arming(_) => report::Phase::Arming,
+            Self::Trying(_) => report::Phase::Trying,
+            Self::Probation(_) => report::Phase::Probation,
+            Self::Disarming(..) => report::Phase::Disarming,
+            Self::Committing(_) => report::Phase::Committing,
+            Self::RollingBack(..) => report::Phase::RollingBack,
+            Self::Reporting(_) => report::Phase::Reporting,
+        })
+    }
+
+    /// What is in flight: which order, if it was believed.
+    pub fn order(&self) -> Option<&Order> {
+        match self {
+            Self::Fetching(order) | Self::Unpacking(order) | Self::Building(order) => Some(order),
+            Self::Arming(trial)
+            | Self::Trying(trial)
+            | Self::Probation(trial)
+            | Self::Disarming(trial, _)
+            | Self::Committing(trial)
+            | Self::RollingBack(trial, _) => Some(&trial.order),
+            Self::Idle | Self::Reporting(_) => None,
+        }
+    }
+}
+
+impl Trial {
+    /// Whether what runs or would boot is neither where this came from nor where it goes.
+    pub(super) fn is_superseded_by(&self, seen: &Seen) -> bool {
+        let ours = [&self.to, &self.before.running, &self.before.profile];
+        let foreign =
+            |found: &Option<Toplevel>| found.as_ref().is_some_and(|it| !ours.contains(&it));
+        foreign(&seen.running) || foreign(&seen.profile)
+    }
+
+    /// Units whose failure is no news: they had failed before, or do not count.
+    pub fn forgiven(&self) -> BTreeSet<&str> {
+        let ignored = &self.order.manifest.activation.ignore_units;
+        self.before.failed.iter().chain(ignored).map(String::as_str).collect()
+    }
+}

@@ -1,0 +1,199 @@
+//! What an activation does, one sentence a test.
+
+use floe_proto::digest::Digest;
+
+use super::event::{Effect, Event, Task};
+use super::property::{assigned, order, toplevel, trial};
+use super::state::{
+    BootId, Confirmed, Fault, Order, Phase, Report, Seen, State, Toplevel, Undoing, Verdict,
+};
+use super::step::MAX_FAILED_ROLLBACKS;
+use floe_proto::report::Outcome;
+use floe_proto::time::Timestamp;
+
+fn at(phase: Phase) -> State {
+    State { phase, ..State::default() }
+}
+
+fn now() -> Timestamp {
+    Timestamp::default()
+}
+
+fn seen(name: &str) -> Seen {
+    let system = Some(toplevel(name));
+    Seen { running: system.clone(), profile: system, boot: BootId("1".into()) }
+}
+
+fn report(state: &State) -> &Report {
+    let Phase::Reporting(report) = &state.phase else { panic!("{:?}", state.phase) };
+    report
+}
+
+fn failed(text: &str) -> Event {
+    Event::Failed(Fault::new(text))
+}
+
+#[test]
+fn a_host_that_fails_probation_goes_back_to_what_it_ran() {
+    let undoing = at(Phase::Probation(trial())).on(failed("unit `nginx.service` failed"), now());
+    let Effect::Perform(Task::Revert(trial, _)) = undoing.effect() else { panic!() };
+    assert_eq!(trial.before.running, toplevel("old"));
+    let reporting = undoing.on(Event::Reverted(toplevel("old")), now());
+    assert_eq!(report(&reporting).outcome, Outcome::RolledBack);
+    assert!(report(&reporting).reason.contains("nginx.service"));
+    assert_eq!(reporting.confirmed, None);
+}
+
+#[test]
+fn before_the_timer_is_armed_a_failure_changes_nothing() {
+    let order = Box::new(order(7));
+    for phase in
+        [Phase::Fetching(order.clone()), Phase::Unpacking(order.clone()), Phase::Building(order)]
+    {
+        let reporting = at(phase).on(failed("no"), now());
+        assert_eq!(report(&reporting).outcome, Outcome::Failed);
+        assert_eq!(report(&reporting).running, Some(toplevel("old")));
+    }
+}
+
+#[test]
+fn a_failure_to_arm_counts_as_touched() {
+    let undoing = at(Phase::Arming(trial())).on(failed("no"), now());
+    assert!(matches!(undoing.phase, Phase::RollingBack(..)));
+}
+
+#[test]
+fn a_timer_that_was_first_makes_the_verdict_a_rollback() {
+    let undoing = at(Phase::Disarming(trial(), Verdict::Proven)).on(failed("first"), now());
+    assert!(matches!(undoing.phase, Phase::RollingBack(..)));
+}
+
+#[test]
+fn a_restarted_agent_arms_the_timer_before_it_switches() {
+    let resumed = at(Phase::Trying(trial())).resumed(&seen("old"));
+    assert!(matches!(resumed.effect(), Effect::Perform(Task::Arm(_))));
+}
+
+#[test]
+fn a_reboot_before_the_proof_is_a_rollback() {
+    let rebooted = Seen { boot: BootId("2".into()), ..seen("old") };
+    for phase in [
+        Phase::Arming(trial()),
+        Phase::Trying(trial()),
+        Phase::Probation(trial()),
+        Phase::Disarming(trial(), Verdict::Proven),
+    ] {
+        let resumed = at(phase).resumed(&rebooted);
+        assert!(matches!(resumed.phase, Phase::RollingBack(..)));
+    }
+}
+
+#[test]
+fn what_was_proved_is_committed_also_by_the_next_process() {
+    let rebooted = Seen { boot: BootId("2".into()), ..seen("new") };
+    let resumed = at(Phase::Committing(trial())).resumed(&rebooted);
+    assert!(matches!(resumed.phase, Phase::Committing(_)));
+    let elsewhere = at(Phase::Committing(trial())).resumed(&seen("old"));
+    assert!(matches!(elsewhere.phase, Phase::RollingBack(_, Undoing { boot: true, .. })));
+}
+
+#[test]
+fn going_back_is_tried_three_times_and_then_said_to_be_impossible() {
+    let undoing = Undoing { why: Fault::new("x"), boot: false, failures: 0 };
+    let mut state = at(Phase::RollingBack(trial(), undoing));
+    for _ in 1..MAX_FAILED_ROLLBACKS {
+        state = state.on(failed("no"), now());
+        assert!(matches!(state.phase, Phase::RollingBack(..)));
+    }
+    state = state.on(failed("no"), now());
+    assert_eq!(report(&state).outcome, Outcome::Quarantined);
+}
+
+#[test]
+fn a_busy_machine_is_waited_for() {
+    let undoing = Undoing { why: Fault::new("x"), boot: false, failures: 0 };
+    let state = at(Phase::RollingBack(trial(), undoing));
+    assert_eq!(state.clone().on(Event::Busy, now()), state);
+}
+
+#[test]
+fn the_guard_leaves_alone_what_is_confirmed_or_somebody_elses() {
+    let ours = "7-a".parse().unwrap();
+    let other = "8-a".parse().unwrap();
+    assert!(at(Phase::Probation(trial())).fired(&ours).is_some());
+    assert!(at(Phase::Probation(trial())).fired(&other).is_none());
+    assert!(at(Phase::Committing(trial())).fired(&ours).is_none());
+    assert!(at(Phase::Idle).fired(&ours).is_none());
+}
+
+fn confirmed(toplevel: Toplevel) -> State {
+    let order = order(6);
+    let confirmed = Confirmed {
+        manifest: order.named(),
+        payload: order.manifest.payload.sha256,
+        entry: order.manifest.entry.clone(),
+        health: order.manifest.health,
+        toplevel,
+    };
+    State { confirmed: Some(confirmed), ..State::default() }
+}
+
+#[test]
+fn a_payload_that_runs_already_is_confirmed_at_once() {
+    let reporting = confirmed(toplevel("old")).on(assigned(order(7), seen("old")), now());
+    assert!(report(&reporting).unchanged);
+    assert_eq!(report(&reporting).outcome, Outcome::Confirmed);
+    assert_eq!(reporting.floors.confirmed.unwrap().serial.get(), 7);
+    assert_eq!(reporting.confirmed.unwrap().manifest.serial.get(), 7);
+}
+
+#[test]
+fn a_payload_that_ran_once_and_does_not_now_is_built_again() {
+    let elsewhere = Seen { profile: Some(toplevel("humans")), ..seen("old") };
+    let mut healthier = order(7);
+    healthier.manifest.health.soak_seconds = 11;
+    let mut other = order(7);
+    other.manifest.payload.sha256 = Digest::of(b"other");
+    for event in [
+        assigned(order(7), seen("humans")),
+        assigned(order(7), elsewhere),
+        assigned(healthier, seen("old")),
+        assigned(other, seen("old")),
+    ] {
+        let state = confirmed(toplevel("old")).on(event, now());
+        assert!(matches!(state.phase, Phase::Fetching(_)));
+    }
+}
+
+#[test]
+fn what_failed_is_not_tried_again_for_the_same_rollout_and_thrice_in_all() {
+    let mut state = State::default();
+    for (attempt, rollout) in [(1, "r-1"), (2, "r-2"), (3, "r-3")] {
+        let order = || Order { rollout: rollout.into(), ..order(7) };
+        state = state.on(assigned(order(), seen("old")), now());
+        assert!(matches!(state.phase, Phase::Fetching(_)));
+        state = state.on(failed("no"), now());
+        assert_eq!(state.settled.as_ref().unwrap().attempts, attempt);
+        state = state.on(Event::Reported, now()).on(assigned(order(), seen("old")), now());
+        assert_eq!(report(&state).reason, "no");
+        state = state.on(Event::Reported, now());
+    }
+    let fourth = Order { rollout: "r-4".into(), ..order(7) };
+    let again = state.clone().on(assigned(fourth, seen("old")), now());
+    assert_eq!(report(&again).outcome, Outcome::Failed);
+    let next = state.on(assigned(order(8), seen("old")), now());
+    assert!(matches!(next.phase, Phase::Fetching(_)), "another manifest starts anew");
+}
+
+#[test]
+fn a_refused_assignment_is_reported_and_nothing_is_fetched() {
+    let refused = Event::Refused {
+        activation: "0-1".parse().unwrap(),
+        rollout: "r-1".into(),
+        why: Fault::new("serial 3 is older"),
+        running: Some(toplevel("old")),
+    };
+    let reporting = State::default().on(refused, now());
+    assert_eq!(report(&reporting).outcome, Outcome::Failed);
+    assert_eq!(report(&reporting).manifest, None);
+}

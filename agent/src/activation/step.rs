@@ -1,0 +1,213 @@
+//! What follows from an event: pure, and the only place that decides.
+//!
+//! Read [`State::on`] beside the diagram in `mod.rs`: each arm is an arrow. What
+//! has to be done is derived from the phase ([`State::effect`]), so that recovery
+//! is no second program.
+
+use floe_proto::id::ActivationId;
+use floe_proto::report::Outcome;
+use floe_proto::time::Timestamp;
+
+use super::event::{Effect, Event, Task};
+use super::settle::End;
+use super::state::{Fault, Order, Phase, Report, Seen, State, Trial, Undoing, Verdict};
+
+/// How often going back may fail before the host says that it cannot.
+pub const MAX_FAILED_ROLLBACKS: u32 = 3;
+
+impl State {
+    /// Where `event` leads. What does not belong to the phase leads nowhere: the
+    /// phase stays, and its effect is performed again.
+    #[must_use]
+    pub fn on(self, event: Event, now: Timestamp) -> Self {
+        use Phase::{
+            Arming, Building, Committing, Disarming, Fetching, Idle, Probation, Reporting,
+            RollingBack, Trying, Unpacking,
+        };
+        let Self { floors, confirmed, settled, phase } = self;
+        let state = Self { floors, confirmed, settled, phase: Idle };
+        match (phase, event) {
+            (Idle, Event::Assigned { order, seen, floors }) => {
+                Self { floors: *floors, ..state }.begin(order, &seen, now)
+            }
+            (Idle, Event::Refused { activation, rollout, why, running }) => {
+                let end = End { outcome: Outcome::Failed, why: why.as_str(), running };
+                let report = end.report(activation, now);
+                state.settle(rollout, report)
+            }
+
+            // Nothing has touched the machine yet: a failure leaves it as it is.
+            (Fetching(order), Event::Fetched) => state.at(Unpacking(order)),
+            (Unpacking(order), Event::Unpacked) => state.at(Building(order)),
+            (Building(order), Event::Built { to, before, build }) => {
+                let until = before.at.after(order.manifest.deadline());
+                let trial = Trial { order: *order, to, before: *before, until, build };
+                state.at(Arming(Box::new(trial)))
+            }
+            (Fetching(order) | Unpacking(order) | Building(order), Event::Failed(why)) => {
+                let running = order.running.clone();
+                let end = End { outcome: Outcome::Failed, why: why.as_str(), running };
+                let report = Report {
+                    manifest: Some(order.named()),
+                    ..end.report(order.activation.clone(), now)
+                };
+                state.settle(order.rollout, report)
+            }
+
+            (Arming(trial), Event::Armed) => state.at(Trying(trial)),
+            (Trying(trial), Event::Tried) => state.at(Probation(trial)),
+            (Probation(trial), Event::Proven) => state.at(Disarming(trial, Verdict::Proven)),
+            (Disarming(trial, Verdict::Proven), Event::Disarmed) => state.at(Committing(trial)),
+            (Committing(trial), Event::Committed) => state.confirm(&trial, now),
+
+            // From here on the machine may have been touched, even by a switch that
+            // failed half way: there is always something to undo.
+            (
+                Arming(trial)
+                | Trying(trial)
+                | Probation(trial)
+                | Disarming(trial, Verdict::Proven),
+                Event::Failed(why),
+            ) => state.at(RollingBack(trial, Undoing { why, boot: false, failures: 0 })),
+            (Committing(trial), Event::Failed(why)) => {
+                state.at(RollingBack(trial, Undoing { why, boot: true, failures: 0 }))
+            }
+            (RollingBack(trial, undoing), Event::Reverted(running)) => {
+                let why = undoing.why.as_str();
+                let end = End { outcome: Outcome::RolledBack, why, running: Some(running) };
+                state.end(&trial, end, now)
+            }
+            (RollingBack(trial, mut undoing), Event::Failed(again)) => {
+                undoing.failures += 1;
+                if undoing.failures < MAX_FAILED_ROLLBACKS {
+                    return state.at(RollingBack(trial, undoing));
+                }
+                let why = format!("{}; and going back failed: {again}", undoing.why);
+                let end = End { outcome: Outcome::Quarantined, why: &why, running: None };
+                state.end(&trial, end, now)
+            }
+
+            // Somebody else switched the machine: disarm, touch nothing.
+            (
+                Disarming(trial, Verdict::Proven) | Committing(trial) | RollingBack(trial, _),
+                Event::Saw(seen),
+            ) if trial.is_superseded_by(&seen) => {
+                state.at(Disarming(trial, Verdict::Superseded(seen.running)))
+            }
+            // A timer that cannot be stopped finds the phase `Reporting`, and does nothing.
+            (
+                Disarming(trial, Verdict::Superseded(running)),
+                Event::Disarmed | Event::Failed(_),
+            ) => {
+                let why = "somebody else switched this machine meanwhile; it was left alone";
+                state.end(&trial, End { outcome: Outcome::Superseded, why, running }, now)
+            }
+
+            (Reporting(_), Event::Reported) => state,
+            (phase, _) => state.at(phase),
+        }
+    }
+
+    /// Where to go on after a restart of the agent, on a machine that looks like `seen`.
+    ///
+    /// While the agent was away the timer may have fired, so it is armed again before
+    /// anything is switched. After a reboot the old system runs, since the boot
+    /// default was never touched before `Committing`: what is left is to make sure.
+    #[must_use]
+    pub fn resumed(self, seen: &Seen) -> Self {
+        use Phase::{
+            Arming, Building, Committing, Disarming, Fetching, Idle, Probation, Reporting,
+            RollingBack, Trying, Unpacking,
+        };
+        let rebooted = |trial: &Trial| trial.before.boot != seen.boot;
+        let undoing = |why: &str, boot| Undoing { why: Fault::new(why), boot, failures: 0 };
+        let phase = match self.phase {
+            Arming(trial)
+            | Trying(trial)
+            | Probation(trial)
+            | Disarming(trial, Verdict::Proven)
+                if rebooted(&trial) =>
+            {
+                let why = "the machine was rebooted before it had proved itself";
+                RollingBack(trial, undoing(why, false))
+            }
+            Trying(trial) => Arming(trial),
+            // Forward, where the new system runs: it was proved, and may be half committed.
+            Committing(trial) if seen.running.as_ref() != Some(&trial.to) => {
+                let why = "the new system did not run any more when it was to be committed";
+                RollingBack(trial, undoing(why, true))
+            }
+            phase @ (Idle | Fetching(_) | Unpacking(_) | Building(_) | Arming(_) | Probation(_)
+            | Disarming(..) | Committing(_) | RollingBack(..) | Reporting(_)) => phase,
+        };
+        Self { phase, ..self }
+    }
+
+    /// Where the dead man's timer of `activation` leads when it fires; `None` where
+    /// there is nothing for it to do.
+    #[must_use]
+    pub fn fired(self, activation: &ActivationId) -> Option<Self> {
+        use Phase::{
+            Arming, Building, Committing, Disarming, Fetching, Idle, Probation, Reporting,
+            RollingBack, Trying, Unpacking,
+        };
+        let phase = match self.phase {
+            Arming(trial)
+            | Trying(trial)
+            | Probation(trial)
+            | Disarming(trial, Verdict::Proven)
+                if trial.order.activation == *activation =>
+            {
+                let seconds = trial.order.manifest.activation.deadline_seconds;
+                let why = Fault::new(format!(
+                    "it was not confirmed within {seconds} s, so that the dead man's timer went back"
+                ));
+                RollingBack(trial, Undoing { why, boot: false, failures: 0 })
+            }
+            // The agent may have died while it went back.
+            RollingBack(trial, undoing) if trial.order.activation == *activation => {
+                RollingBack(trial, undoing)
+            }
+            Idle | Fetching(_) | Unpacking(_) | Building(_) | Arming(_) | Trying(_)
+            | Probation(_) | Disarming(..) | Committing(_) | RollingBack(..) | Reporting(_) => {
+                return None;
+            }
+        };
+        Some(Self { phase, ..self })
+    }
+
+    /// What this phase does.
+    pub fn effect(&self) -> Effect<'_> {
+        Effect::Perform(match &self.phase {
+            Phase::Idle => return Effect::Await,
+            Phase::Reporting(report) => return Effect::Report(report),
+            Phase::Fetching(order) => Task::Fetch(order),
+            Phase::Unpacking(order) => Task::Unpack(order),
+            Phase::Building(order) => Task::Build(order),
+            Phase::Arming(trial) => Task::Arm(trial),
+            Phase::Trying(trial) => Task::Try(trial),
+            Phase::Probation(trial) => Task::Prove(trial),
+            Phase::Disarming(trial, _) => Task::Disarm(trial),
+            Phase::Committing(trial) => Task::Commit(trial),
+            Phase::RollingBack(trial, undoing) => Task::Revert(trial, undoing),
+        })
+    }
+
+    /// An order that is not yet acted on is verified again after a restart; later on,
+    /// a key that expired meanwhile must not stop the way back.
+    pub fn unproven_order(&self) -> Option<&Order> {
+        match &self.phase {
+            Phase::Fetching(order) | Phase::Unpacking(order) | Phase::Building(order) => {
+                Some(order)
+            }
+            Phase::Idle
+            | Phase::Arming(_)
+            | Phase::Trying(_)
+            | Phase::Probation(_)
+            | Phase::Disarming(..)
+            | Phase::Committing(_)
+            | Phase::RollingBack(..)
+            | Phase::Reporting(_) => None,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What can be typed, and which file answers.
+//!
+//! Exit codes: 0 done, 1 failed, 2 usage, 3 refused by trust or policy; `run` ends
+//! with 75 when it hands over to the agent of another system.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use floe_proto::id::ActivationId;
+use log::LevelFilter;
+
+use crate::activation::state::Toplevel;
+use crate::config::{self, Config};
+use crate::host::trial::{self, Action};
+use crate::host::{guard, journal, system};
+use crate::identity::{self, Store};
+use crate::run::{self, Ending};
+use crate::status::Status;
+use crate::telemetry::Chain;
+
+/// Keeps one NixOS machine on what its fleet signed for it
+///
+/// The agent connects out to the control plane, verifies what it is told to run,
+/// builds it, tries it, and keeps it only if the machine proves healthy.
+#[derive(Debug, Parser)]
+#[command(name = "floe-agent", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    pub config: PathBuf,
+
+    /// Say more (-vv for everything)
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Enrol if need be, then stay connected and run what is assigned
+    Run,
+
+    /// Show who this host is, what it runs and how the last activation ended
+    ///
+    /// Reads the journal only: works while the control plane cannot be reached.
+    Status(StatusArgs),
+
+    /// Check a configuration file, and list everything that is wrong with it
+    CheckConfig(CheckConfig),
+
+    /// Check that this program can go on from what is on this machine
+    ///
+    /// Used before a switch: the agent of the new system must be able to read the
+    /// configuration, the trust root, the CA and the journal.
+    Selftest,
+
+    /// Internal: switch to a system and write down how that went
+    #[command(hide = true)]
+    Trial(Trial),
+
+    /// Internal: what the dead man's timer starts
+    #[command(hide = true)]
+    Guard(Guard),
+}
+
+#[derive(Args, Debug)]
+struct StatusArgs {
+    /// How to print it
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Output {
+    /// One fact a line
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
+}
+
+#[derive(Args, Debug)]
+struct CheckConfig {
+    /// File to check, instead of the one of --config
+    file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct Trial {
+    /// The system to switch to
+    #[arg(long)]
+    toplevel: Toplevel,
+    /// `test` or `boot`
+    #[arg(long)]
+    action: Action,
+    /// Where the outcome is written
+    #[arg(long)]
+    outcome: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct Guard {
+    /// The activation that it guards
+    #[arg(long)]
+    activation: ActivationId,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  floe-agent status --output json
+  floe-agent check-config /etc/floe/agent.toml
+  journalctl --unit floe-agent FLOE_SERIAL=42";
+
+impl Cli {
+    /// How much is logged.
+    pub fn level(&self) -> LevelFilter {
+        match (self.verbose, &self.command) {
+            // What a person typed speaks for itself.
+            (0, Command::Status(_) | Command::CheckConfig(_) | Command::Selftest) => {
+                LevelFilter::Warn
+            }
+            (0, Command::Run | Command::Trial(_) | Command::Guard(_)) => LevelFilter::Info,
+            (1, _) => LevelFilter::Debug,
+            (2.., _) => LevelFilter::Trace,
+        }
+    }
+}
+
+/// Does what was typed.
+///
+/// # Errors
+///
+/// What [`explain`] can put into words.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Run => match run::run(&cli.config).await? {
+            Ending::Stopped => Ok(ExitCode::SUCCESS),
+            Ending::HandOver(code) => Ok(ExitCode::from(code)),
+        },
+        Command::Status(args) => {
+            status(&Config::read(&cli.config)?, args.output)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::CheckConfig(args) => {
+            let file = args.file.unwrap_or(cli.config);
+            Config::read(&file)?;
+            print(&format!("{}: ok", file.display()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Selftest => {
+            run::selftest(&cli.config)?;
+            print("ok");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Trial(Trial { toplevel, action, outcome }) => {
+            trial::run(toplevel.as_path(), action, &outcome).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Guard(Guard { activation }) => {
+            let config = Config::read(&cli.config)?;
+            guard::run(run::paths(&config, &cli.config), &activation).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn status(config: &Config, output: Output) -> anyhow::Result<()> {
+    let state = journal::read(&config.state_directory)?;
+    let host = Store::new(&config.state_directory).load()?.map(|enrolled| enrolled.host);
+    let status = Status::new(config, &state, host, system::running());
+    print(&match output {
+        Output::Text => status.to_string(),
+        Output::Json => serde_json::to_string_pretty(&status)?,
+    });
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the one place where results are printed")]
+fn print(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+/// Prints the error and its advice to stderr; the code says who must act.
+#[expect(clippy::print_stderr, reason = "the one place where errors are printed")]
+pub fn explain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("floe-agent: {}", Chain(error.as_ref()));
+    let config = error.downcast_ref().map(config::Error::advice);
+    let journal = error.downcast_ref().map(journal::Error::advice);
+    let identity = error.downcast_ref().map(identity::Error::advice);
+    let run = error.downcast_ref::<run::Error>();
+    if let Some(advice) = config.or(journal).or(identity).or_else(|| run.map(run::Error::advice)) {
+        eprintln!("  try: {advice}");
+    }
+    match run {
+        Some(run) if run.is_refusal() => ExitCode::from(3),
+        Some(_) | None => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_configuration_lies_where_the_module_puts_it() {
+        let cli = Cli::try_parse_from(["floe-agent", "run"]).unwrap();
+        assert_eq!(cli.config.to_str(), Some(config::DEFAULT_PATH));
+        assert_eq!(cli.level(), LevelFilter::Info);
+    }
+}

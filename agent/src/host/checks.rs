@@ -1,0 +1,196 @@
+//! Looks at the machine: units, probes, the agent's connection; all at once.
+//!
+//! What follows from what is seen is [`probation`]'s to say.
+//!
+//! [`probation`]: crate::activation::probation
+
+use std::fmt;
+use std::time::Duration;
+
+use floe_proto::manifest::{Check, Probe};
+use futures_util::future::join_all;
+use http::Uri;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::process::{self, Process};
+use super::{system, unit};
+use crate::activation::ports::Connection;
+use crate::activation::probation::{Look, Opinion, Watch};
+use crate::activation::state::{Fault, Trial};
+use crate::activation::verdict::Ended;
+
+/// Watches the machine until it has proved itself, or not.
+///
+/// # Errors
+///
+/// Why it did not, or why that could not be seen.
+pub async fn watch(trial: &Trial, connection: &impl Connection) -> Result<(), Fault> {
+    let health = &trial.order.manifest.health;
+    let soak = Duration::from_secs(health.soak_seconds.into());
+    let mut watch = Watch::new(trial.forgiven(), soak, trial.until);
+    loop {
+        let began = system::uptime();
+        let look = look(trial, connection).await.map_err(|error| Fault::of(&error))?;
+        let lonely = !look.connected;
+        match watch.saw(look, began, system::uptime()) {
+            Opinion::Proven => return Ok(()),
+            Opinion::Failed(why) => return Err(why),
+            Opinion::LookAgain(wait) => {
+                tokio::select! {
+                    () = sleep(wait) => {}
+                    () = connection.connected(), if lonely => {}
+                }
+            }
+        }
+    }
+}
+
+async fn look(trial: &Trial, connection: &impl Connection) -> Result<Look, process::Error> {
+    let checks = &trial.order.manifest.health.checks;
+    let (failed, found) = tokio::join!(unit::failing(), join_all(checks.iter().map(examine)));
+    Ok(Look {
+        failed: failed?,
+        red: found.into_iter().flatten().collect(),
+        // A host that could not reach the control plane before need not do so now.
+        connected: connection.is_connected() || !trial.before.connected,
+    })
+}
+
+/// What is wrong with what `check` looks at; `None` if nothing is.
+async fn examine(check: &Check) -> Option<String> {
+    let limit = Duration::from_secs(check.timeout_seconds.into());
+    let probing = async {
+        match &check.probe {
+            Probe::Unit { name } => unit_is_active(name, limit).await,
+            Probe::Http { url, status } => answers(url, *status).await,
+            Probe::Tcp { address } => {
+                TcpStream::connect(address).await.map(|_| ()).map_err(|error| error.to_string())
+            }
+            Probe::Command { argv } => ends_well(argv, limit).await,
+        }
+    };
+    let found = match timeout(limit, probing).await {
+        Ok(found) => found.err()?,
+        Err(_) => format!("no answer within {limit:?}"),
+    };
+    let found: String = found.chars().take(300).collect();
+    Some(format!("check `{}` does not hold: {found}", check.probe))
+}
+
+async fn unit_is_active(name: &str, limit: Duration) -> Result<(), String> {
+    let asked = Process::new("systemctl").args(["is-active", "--", name]).within(limit).output();
+    let output = asked.await.map_err(|error| error.to_string())?;
+    if output.is_success() { Ok(()) } else { Err(format!("it is {}", output.stdout.trim())) }
+}
+
+async fn ends_well(argv: &[String], limit: Duration) -> Result<(), String> {
+    let Some((program, args)) = argv.split_first() else { return Err("no program".to_owned()) };
+    let output = Process::new(program).args(args).within(limit).output().await;
+    let output = output.map_err(|error| error.to_string())?;
+    match output.ended() {
+        Ended::Exit(0) => Ok(()),
+        Ended::Exit(status) => Err(format!("status {status}: {}", output.stderr.trim())),
+        Ended::Signal(signal) => Err(format!("killed by signal {signal}")),
+        Ended::Vanished => Err("it vanished".to_owned()),
+    }
+}
+
+/// One GET, HTTP/1.1 (RFC 9112), of which only the status line is read: a client
+/// library would bring TLS, redirects and pools along, which no check wants.
+async fn answers(url: &str, wanted: u16) -> Result<(), String> {
+    let uri: Uri = url.parse().map_err(said)?;
+    let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
+        return Err("the URL names no host".to_owned());
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let mut stream =
+        TcpStream::connect((bare, uri.port_u16().unwrap_or(80))).await.map_err(said)?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: floe-agent\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.map_err(said)?;
+
+    let mut line = Vec::new();
+    let mut buffer = [0; 256];
+    while !line.contains(&b'\n') && line.len() < 1024 {
+        match stream.read(&mut buffer).await.map_err(said)? {
+            0 => break,
+            length => line.extend_from_slice(&buffer[..length]),
+        }
+    }
+    match status(&line) {
+        Some(status) if status == wanted => Ok(()),
+        Some(status) => Err(format!("the answer is {status}")),
+        None => Err("the answer is no HTTP".to_owned()),
+    }
+}
+
+fn status(line: &[u8]) -> Option<u16> {
+    let text = std::str::from_utf8(line.get(..12)?).ok()?;
+    let (version, status) = text.split_once(' ')?;
+    if version.starts_with("HTTP/1.") { status.parse().ok() } else { None }
+}
+
+fn said(error: impl fmt::Display) -> String {
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    fn check(probe: Probe) -> Check {
+        Check { probe, timeout_seconds: 1 }
+    }
+
+    async fn serve(listener: TcpListener, answer: &'static str) -> Option<String> {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 1024];
+            let _read = stream.read(&mut request).await;
+            let _written = stream.write_all(answer.as_bytes()).await;
+        }
+        None
+    }
+
+    async fn http(answer: &'static str) -> Option<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/health?x=1", listener.local_addr().unwrap());
+        let check = check(Probe::Http { url, status: 200 });
+        tokio::select! {
+            found = examine(&check) => found,
+            found = serve(listener, answer) => found,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_http_check_wants_its_status() {
+        assert_eq!(http("HTTP/1.1 200 OK\r\n\r\n").await, None);
+        assert!(http("HTTP/1.0 503 No\r\n\r\n").await.unwrap().contains("503"));
+        assert!(http("SSH-2.0-OpenSSH_9.9\r\n").await.unwrap().contains("no HTTP"));
+        assert!(http("").await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_tcp_check_wants_somebody_to_listen() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(examine(&check(Probe::Tcp { address })).await, None);
+        drop(listener);
+        assert!(examine(&check(Probe::Tcp { address })).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_command_check_wants_zero_in_time() {
+        let command = |script: &str| {
+            let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+            check(Probe::Command { argv })
+        };
+        assert_eq!(examine(&command("exit 0")).await, None);
+        assert!(examine(&command("echo why >&2; exit 3")).await.unwrap().contains("3: why"));
+        assert!(examine(&command("sleep 60")).await.unwrap().contains("within"));
+    }
+}

@@ -1,0 +1,286 @@
+//! A payload is downloaded: hashed while it comes, bounded, and there whole or not.
+//!
+//! Whoever serves it is not trusted: not one byte more than was signed is read, and
+//! what does not have the signed digest is deleted. Memory stays constant.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use floe_proto::digest::{Digest, Hasher};
+use floe_proto::manifest::Payload;
+use rustls::pki_types::CertificateDer;
+use tokio::fs::{self, File};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::sleep;
+
+use super::system::sync_directory;
+use crate::activation::ports::{Locate, NotLocated};
+
+/// No byte for so long, and the download is given up.
+const STALL: Duration = Duration::from_secs(30);
+
+/// How often it is tried, and how long is waited before each time: a URL is good for
+/// minutes, and a control plane that restarts is back within them.
+const WAITS: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+];
+
+/// Has `payload` at `target`, downloading it where it is not there yet. `ca` is the
+/// fleet's own certificates, which the embedded object store answers by.
+///
+/// # Errors
+///
+/// The last of several tries; at once where another try cannot help.
+pub async fn fetch(
+    payload: &Payload,
+    target: &Path,
+    ca: &[CertificateDer<'static>],
+    locate: &impl Locate,
+) -> Result<(), Error> {
+    if is_whole(payload, target).await {
+        return Ok(());
+    }
+    let client = client(ca)?;
+    let mut last = Error::Located(NotLocated("it was not asked".to_owned()));
+    for wait in WAITS {
+        sleep(wait).await;
+        match once(payload, target, &client, locate).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_transient() => {
+                log::info!(error:% = error; "download failed; trying again");
+                last = error;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+/// Whether the file is there with the signed length and digest.
+async fn is_whole(payload: &Payload, target: &Path) -> bool {
+    let Ok(mut file) = File::open(target).await else { return false };
+    let length = file.metadata().await.map(|metadata| metadata.len());
+    if !length.is_ok_and(|length| length == payload.length.get()) {
+        return false;
+    }
+    let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 128 * 1024]);
+    loop {
+        match file.read(&mut buffer).await {
+            Ok(0) => return hasher.finish() == payload.sha256,
+            Ok(length) => hasher.update(&buffer[..length]),
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Made for one download and dropped: an idle agent needs no certificates in memory.
+fn client(ca: &[CertificateDer<'static>]) -> Result<reqwest::Client, Error> {
+    // Of two providers in the tree rustls would choose none. Installed already is as good.
+    let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let ours = ca.iter().map(|certificate| reqwest::Certificate::from_der(certificate));
+    let ours: Vec<_> = ours.collect::<Result<_, _>>().map_err(Error::Client)?;
+    let builder = || {
+        reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(STALL)
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+    };
+    // A machine without public certificates can still reach the fleet's own store.
+    let public = builder().tls_certs_merge(ours.clone()).build();
+    public.or_else(|_| builder().tls_certs_only(ours).build()).map_err(Error::Client)
+}
+
+async fn once(
+    payload: &Payload,
+    target: &Path,
+    client: &reqwest::Client,
+    locate: &impl Locate,
+) -> Result<(), Error> {
+    let url = locate.locate(payload.sha256).await?;
+    // The URL is a secret for minutes, so that no error may name it.
+    let mut response = client.get(url).send().await.map_err(|e| Error::Http(e.without_url()))?;
+    if !response.status().is_success() {
+        return Err(Error::Status(response.status().as_u16()));
+    }
+    let expected = payload.length.get();
+    if let Some(length) = response.content_length()
+        && length != expected
+    {
+        return Err(Error::Length { expected });
+    }
+
+    let partial = Partial(target.with_extension("partial"));
+    let disk = |source| Error::Disk { path: partial.0.clone(), source };
+    let mut file = File::create(&partial.0).await.map_err(disk)?;
+    let (mut hasher, mut left) = (Hasher::default(), expected);
+    while let Some(chunk) = response.chunk().await.map_err(|e| Error::Http(e.without_url()))? {
+        let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        left = left.checked_sub(length).ok_or(Error::Length { expected })?;
+        hasher.update(&chunk);
+        file.write_all(&chunk).await.map_err(disk)?;
+    }
+    if left > 0 {
+        return Err(Error::Length { expected });
+    }
+    let found = hasher.finish();
+    if found != payload.sha256 {
+        return Err(Error::Digest { expected: payload.sha256, found });
+    }
+    file.sync_all().await.map_err(disk)?;
+    fs::rename(&partial.0, target).await.map_err(disk)?;
+    sync_directory(target.parent().unwrap_or_else(|| Path::new("/"))).map_err(disk)
+}
+
+/// A file that is gone when this is dropped, unless it was renamed.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        match std::fs::remove_file(&self.0) {
+            // It was renamed, or the next download will overwrite it.
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+/// Why there is no payload.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody said where it lies.
+    #[error(transparent)]
+    Located(#[from] NotLocated),
+    /// The way there, or the download, broke.
+    #[error("the payload could not be downloaded")]
+    Http(#[source] reqwest::Error),
+    /// The server said no.
+    #[error("the payload could not be downloaded: the object store answered {0}")]
+    Status(u16),
+    /// Not the signed length.
+    #[error("the payload does not have the {expected} bytes that were signed")]
+    Length {
+        /// How many were signed.
+        expected: u64,
+    },
+    /// Not the signed bytes.
+    #[error("the payload is not what was signed: its digest is {found}, not {expected}")]
+    Digest {
+        /// What was signed.
+        expected: Digest,
+        /// What came.
+        found: Digest,
+    },
+    /// TLS cannot be had.
+    #[error("could not prepare the download")]
+    Client(#[source] reqwest::Error),
+    /// The disk said no.
+    #[error("could not read or write `{}`", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What the disk said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Whether the same may work a little later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Located(_) | Self::Http(_) | Self::Status(_) => true,
+            // Bytes that were tampered with once may be whole the next time; but an
+            // operator should hear of it at once.
+            Self::Length { .. } | Self::Digest { .. } => false,
+            Self::Client(_) | Self::Disk { .. } => false,
+        }
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Located(_) | Self::Http(_) => {
+                "look at the control plane and at the network between the host and the object store"
+            }
+            Self::Status(_) => "look at the object store; is the host's clock right?",
+            Self::Length { .. } | Self::Digest { .. } => {
+                "somebody changed the payload in the object store: look at who may write there, then push again"
+            }
+            Self::Client(_) => "look at the CA file of the agent's configuration",
+            Self::Disk { .. } => "free space on the host",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// Serves `body` once for each connection, whatever is asked for.
+    async fn serve(listener: TcpListener, body: Vec<u8>, announced: Option<usize>) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _read = stream.read(&mut request).await;
+            let length = announced.map(|n| format!("Content-Length: {n}\r\n")).unwrap_or_default();
+            let head = format!("HTTP/1.1 200 OK\r\n{length}Connection: close\r\n\r\n");
+            let _head = stream.write_all(head.as_bytes()).await;
+            let _body = stream.write_all(&body).await;
+        }
+    }
+
+    struct Url(String);
+
+    impl Locate for Url {
+        async fn locate(&self, _: Digest) -> Result<String, NotLocated> {
+            Ok(self.0.clone())
+        }
+    }
+
+    fn payload(bytes: &[u8]) -> Payload {
+        let length = u64::try_from(bytes.len()).unwrap().try_into().unwrap();
+        Payload { sha256: Digest::of(bytes), length }
+    }
+
+    /// What comes of fetching `wanted` where `body` is served.
+    async fn fetched(wanted: &[u8], body: &[u8], announced: Option<usize>) -> Result<(), Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("payload");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url(format!("http://{}/x", listener.local_addr().unwrap()));
+        let client = client(&[])?;
+        let wanted = payload(wanted);
+        let result = tokio::select! {
+            result = once(&wanted, &target, &client, &url) => result,
+            () = serve(listener, body.to_vec(), announced) => panic!(),
+        };
+        assert_eq!(is_whole(&wanted, &target).await, result.is_ok());
+        let left = std::fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(left, usize::from(result.is_ok()), "nothing half written is left");
+        result
+    }
+
+    #[tokio::test]
+    async fn what_was_signed_arrives_and_nothing_else() {
+        let good = vec![7; 300_000];
+        fetched(&good, &good, Some(good.len())).await.unwrap();
+        fetched(&good, &good, None).await.unwrap();
+
+        let mut bad = good.clone();
+        bad[299_999] ^= 1;
+        assert!(matches!(fetched(&good, &bad, None).await, Err(Error::Digest { .. })));
+        let short = &good[..299_999];
+        assert!(matches!(fetched(&good, short, None).await, Err(Error::Length { .. })));
+        let announced = fetched(&good, short, Some(short.len())).await;
+        assert!(matches!(announced, Err(Error::Length { .. })));
+        assert!(matches!(fetched(&good, short, Some(good.len())).await, Err(Error::Http(_))));
+        let long = vec![7; 300_001];
+        assert!(matches!(fetched(&good, &long, None).await, Err(Error::Length { .. })));
+    }
+}

@@ -1,0 +1,34 @@
+//! The machine: one real implementation of each of the activation's ports.
+//!
+//! ```text
+//! machine (task ─▶ file)
+//!    ├─ fetch      payload, by presigned URL, hashed while it comes
+//!    ├─ build      nixos-rebuild build, in a transient unit; then roots, preflight
+//!    ├─ timer      the dead man's timer ╌╌▶ guard   (a process of its own)
+//!    ├─ switch     switch-to-configuration ╌╌▶ trial (a process of its own, in a transient unit)
+//!    ├─ checks     probes, units, connection
+//!    └─ commit     profile and boot entry
+//! ```
+//!
+//! `process` is the only file that starts programs, `clock` the only one that reads
+//! the clock, and [`paths::Paths`] has every path.
+
+pub mod build;
+pub mod checks;
+pub mod clock;
+pub mod commit;
+pub mod fetch;
+pub mod guard;
+pub mod journal;
+pub mod machine;
+pub mod output;
+pub mod paths;
+pub mod preflight;
+pub mod process;
+pub mod record;
+pub mod roots;
+pub mod switch;
+pub mod system;
+pub mod timer;
+pub mod trial;
+pub mod unit;

@@ -1,0 +1,90 @@
+//! Every path that the agent touches, and what it may use. Plain data.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use floe_proto::digest::Digest;
+use floe_proto::id::ActivationId;
+
+/// Where things are on this machine.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// `/var/lib/floe`: journal, floors, payloads, activations.
+    pub state: PathBuf,
+    /// The configuration file, which the guard is started with as well.
+    pub config: PathBuf,
+    /// The program that builds a system: a name in `search`, or an absolute path.
+    pub nixos_rebuild: String,
+    /// PATH of this process: where the tools of NixOS are found.
+    pub search: OsString,
+    /// What evaluation and build may use.
+    pub limits: Limits,
+}
+
+/// What evaluation and build may use.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// As systemd's `MemoryMax=` takes it.
+    pub build_memory: String,
+    /// From the start of the build to its end.
+    pub build_time: Duration,
+    /// Bytes that must be free in the store and below `/var` before a trial.
+    pub free: u64,
+}
+
+/// The running system.
+pub const CURRENT_SYSTEM: &str = "/run/current-system";
+
+/// The system that would boot.
+pub const PROFILE: &str = "/nix/var/nix/profiles/system";
+
+/// Where `/etc` comes from.
+pub const ETC_STATIC: &str = "/etc/static";
+
+/// What a running switch holds (NIXOS.md 4.2; both its behaviours are in the field).
+pub const SWITCH_LOCK: &str = "/run/nixos/switch-to-configuration.lock";
+
+/// Our own roots, so that garbage collection spares what we may go back to.
+pub const ROOTS: &str = "/nix/var/nix/gcroots/floe";
+
+/// The store.
+pub const STORE: &str = "/nix/store";
+
+/// The agent's program inside a system.
+pub const AGENT: &str = "sw/bin/floe-agent";
+
+/// The agent's unit.
+pub const AGENT_UNIT: &str = "floe-agent.service";
+
+impl Paths {
+    /// The journal's directory.
+    pub fn journal(&self) -> PathBuf {
+        self.state.join("journal")
+    }
+
+    /// Downloaded payloads.
+    pub fn payloads(&self) -> PathBuf {
+        self.state.join("payloads")
+    }
+
+    /// A complete payload.
+    pub fn payload(&self, digest: Digest) -> PathBuf {
+        self.payloads().join(format!("{digest}.tar.zst"))
+    }
+
+    /// All activations' directories.
+    pub fn activations(&self) -> PathBuf {
+        self.state.join("activation")
+    }
+
+    /// The files of one activation.
+    pub fn activation(&self, activation: &ActivationId) -> PathBuf {
+        self.activations().join(activation.as_str())
+    }
+}
+
+/// The payload's files inside an activation's directory.
+pub fn source(activation: &Path) -> PathBuf {
+    activation.join("source")
+}

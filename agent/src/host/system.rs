@@ -1,0 +1,85 @@
+//! What runs on this machine, and what would boot: links and small files, read.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::paths::{CURRENT_SYSTEM, ETC_STATIC, PROFILE};
+use crate::activation::state::{BootId, Seen, Toplevel, Uptime};
+
+/// What runs and what would boot.
+pub fn look() -> Seen {
+    Seen { running: running(), profile: profile(), boot: boot_id() }
+}
+
+/// `/run/current-system`.
+pub fn running() -> Option<Toplevel> {
+    toplevel(Path::new(CURRENT_SYSTEM))
+}
+
+/// What the system profile points at, through its generation.
+pub fn profile() -> Option<Toplevel> {
+    toplevel(Path::new(PROFILE))
+}
+
+/// Whether `/etc` is that of `system`.
+pub fn etc_is_of(system: &Toplevel) -> bool {
+    let (found, wanted) = (Path::new(ETC_STATIC).canonicalize(), system.join("etc").canonicalize());
+    matches!((found, wanted), (Ok(found), Ok(wanted)) if found == wanted)
+}
+
+/// The system that a link leads to.
+pub fn toplevel(link: &Path) -> Option<Toplevel> {
+    link.canonicalize().ok()?.into_os_string().into_string().ok()?.try_into().ok()
+}
+
+/// This boot; the same in all of a kernel's containers, so that PID 1's start is added.
+pub fn boot_id() -> BootId {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let started = pid_1_started().unwrap_or_default();
+    BootId(format!("{}.{started}", id.trim()))
+}
+
+/// proc_pid_stat(5): field 22, in ticks since boot; after the name, which may hold blanks.
+fn pid_1_started() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/1/stat").ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(22 - 3)?.parse().ok()
+}
+
+/// How long the machine has run, sleep included.
+pub fn uptime() -> Uptime {
+    let time = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Uptime(Duration::new(seconds, nanos))
+}
+
+/// Makes a rename or a new name in `directory` last.
+///
+/// # Errors
+///
+/// What the disk said.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    std::fs::File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_has_one_name() {
+        assert_eq!(boot_id(), boot_id());
+        assert!(boot_id().0.len() > 36);
+        assert!(pid_1_started().is_some());
+    }
+
+    #[test]
+    fn a_link_out_of_the_store_is_no_system() {
+        assert_eq!(toplevel(Path::new("/proc/self/exe")), None);
+        assert_eq!(toplevel(Path::new("/nowhere")), None);
+    }
+}

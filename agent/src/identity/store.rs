@@ -1,0 +1,202 @@
+//! `identity/` in the state directory: what is on the disk, whole or not at all.
+//!
+//! The certificate is the last file to be written: with it there is an identity,
+//! without it there is at most a key that waits for one. Everything is readable by
+//! root alone. Only the newest certificate is kept, never one of another key.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use floe_proto::id::HostId;
+use floe_proto::transport;
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use zeroize::Zeroizing;
+
+/// PKCS#8, DER.
+const KEY: &str = "key.der";
+
+/// Who the certificate is for, as text.
+const HOST: &str = "host";
+
+/// X.509, DER.
+const CERTIFICATE: &str = "certificate.der";
+
+/// A machine that is a host.
+pub struct Enrolled {
+    /// Which one.
+    pub host: HostId,
+    /// What it shows of itself.
+    pub identity: transport::Identity,
+}
+
+/// The directory with the identity.
+#[derive(Clone, Debug)]
+pub struct Store {
+    directory: PathBuf,
+}
+
+impl Store {
+    /// The store in `state_directory`. Touches nothing.
+    pub fn new(state_directory: &Path) -> Self {
+        Self { directory: state_directory.join("identity") }
+    }
+
+    /// The identity, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Disk`], and [`Error::Broken`] for files that do not fit together.
+    pub fn load(&self) -> Result<Option<Enrolled>, Error> {
+        let Some(certificate) = self.read(CERTIFICATE)? else { return Ok(None) };
+        let broken = |what| Error::Broken { directory: self.directory.clone(), what };
+        let host = self.read(HOST)?.ok_or_else(|| broken("it names no host"))?;
+        let host = std::str::from_utf8(&host).ok().and_then(|host| host.trim_end().parse().ok());
+        let host = host.ok_or_else(|| broken("its host is no host id"))?;
+        let key = self.read(KEY)?.ok_or_else(|| broken("there is no key"))?;
+        let identity = transport::Identity {
+            chain: vec![CertificateDer::from(certificate.to_vec())],
+            key: PrivatePkcs8KeyDer::from(key.to_vec()).into(),
+        };
+        Ok(Some(Enrolled { host, identity }))
+    }
+
+    /// This machine's key, made and stored now if it is the first time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Disk`], [`Error::Key`] where none can be made, and [`Error::Broken`]
+    /// for a file that is no key.
+    pub(super) fn key(&self) -> Result<KeyPair, Error> {
+        if let Some(der) = self.read(KEY)? {
+            let der = PrivatePkcs8KeyDer::from(der.as_slice());
+            let what = "its key is no P-256 key";
+            return KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256)
+                .map_err(|_| Error::Broken { directory: self.directory.clone(), what });
+        }
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Error::Key)?;
+        self.write(KEY, &Zeroizing::new(key.serialize_der()))?;
+        Ok(key)
+    }
+
+    /// Stores the certificate of [`Self::key`]. Afterwards there is an identity.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Disk`]; then there is no identity yet, or the one that was before.
+    pub(super) fn save(&self, host: &HostId, certificate: &[u8]) -> Result<(), Error> {
+        self.write(HOST, format!("{host}\n").as_bytes())?;
+        self.write(CERTIFICATE, certificate)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        let file = self.directory.join(name);
+        match fs::read(&file) {
+            Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Disk { file, source }),
+        }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        write_durably(&self.directory, name, bytes)
+            .map_err(|source| Error::Disk { file: self.directory.join(name), source })
+    }
+}
+
+/// Temporary file, fsync, rename, fsync of the directory: after a power cut there is
+/// the old file or the new one.
+fn write_durably(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let temporary = directory.join(format!(".{name}.new"));
+    // A mode is for new files only; what a crash left behind must not lend its own.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, directory.join(name))?;
+    File::open(directory)?.sync_all()
+}
+
+/// Why there is no identity on the disk.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk said no.
+    #[error("could not use `{}`", file.display())]
+    Disk {
+        /// The file.
+        file: PathBuf,
+        /// What the disk said.
+        #[source]
+        source: io::Error,
+    },
+    /// The files do not fit together, which no crash of ours can cause.
+    #[error("the identity in `{}` is broken: {what}", directory.display())]
+    Broken {
+        /// Where it is.
+        directory: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// There is no randomness, or no memory.
+    #[error("could not make a key")]
+    Key(#[source] rcgen::Error),
+}
+
+impl Error {
+    /// What to do next.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Disk { .. } => "free space or mend the disk; the agent tries again by itself",
+            Self::Broken { .. } => {
+                "move the directory away and enrol this machine anew with `floe hosts token`"
+            }
+            Self::Key(_) => "look at the machine: its kernel gives no random bytes",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_is_for_root_alone() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::new(state.path());
+        let first = store.key().unwrap().serialize_der();
+        assert_eq!(store.key().unwrap().serialize_der(), first);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&state.path().join("identity")), 0o700);
+        assert_eq!(mode(&state.path().join("identity").join(KEY)), 0o600);
+    }
+
+    #[test]
+    fn without_a_certificate_there_is_no_identity() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::new(state.path());
+        assert!(store.load().unwrap().is_none());
+        store.key().unwrap();
+        assert!(store.load().unwrap().is_none());
+        store.save(&"local-a".parse().unwrap(), b"certificate").unwrap();
+        let enrolled = store.load().unwrap().unwrap();
+        assert_eq!(enrolled.host.as_str(), "local-a");
+    }
+
+    #[test]
+    fn what_a_crash_left_behind_does_not_stand_in_the_way() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::new(state.path());
+        fs::create_dir(state.path().join("identity")).unwrap();
+        fs::write(state.path().join("identity/.key.der.new"), "half a k").unwrap();
+        let key = store.key().unwrap().serialize_der();
+        assert_eq!(store.key().unwrap().serialize_der(), key);
+    }
+}

@@ -1,0 +1,355 @@
+//! Puts the parts together, joins the tasks, and shuts down. The only file that knows
+//! all of them.
+//!
+//! ```text
+//! READY ─▶ journal ─┬─ activation (drive) ─────────┬─▶ stop, hand over, or fail
+//!                   ├─ enrolment, then the session ┤
+//!                   ├─ watchdog                    │
+//!                   └─ SIGTERM, SIGINT ────────────┘
+//! ```
+//!
+//! Ready means that the configuration can be used, not that the control plane was
+//! reached: the boot must not wait for it. Stopping drops the tasks where they are, which is as
+//! safe as a crash; units that were started for a build or a trial go on by themselves.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use floe_proto::admit::Host;
+use floe_proto::id::Fleet;
+use floe_proto::manifest::AgentVersion;
+use floe_proto::pb;
+use floe_proto::root::Root;
+use floe_proto::transport;
+use floe_proto::verify::{self, Verified};
+use log::{error, info, warn};
+use rustls::pki_types::CertificateDer;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::{JoinError, JoinSet};
+
+use crate::activation::door::Door;
+use crate::activation::drive::{self, Exit, HAND_OVER_CODE, Ports};
+use crate::activation::ports::Unwritten;
+use crate::config::{self, Config};
+use crate::host::clock::HostClock;
+use crate::host::journal::{self, HostJournal};
+use crate::host::machine::HostMachine;
+use crate::host::paths::{CURRENT_SYSTEM, Limits, Paths};
+use crate::host::system;
+use crate::identity::{self, Terms};
+use crate::session::{self, Session};
+use crate::telemetry::Chain;
+
+/// How `run` ended, without anything being wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Somebody asked for it.
+    Stopped,
+    /// systemd is to start the agent of the system that runs now; with this code.
+    HandOver(u8),
+}
+
+/// What a task came to.
+enum Done {
+    Activation(Result<Exit, Unwritten>),
+    Session,
+}
+
+/// What the files of the configuration hold.
+struct Pinned {
+    config: Config,
+    root: Verified<Root>,
+    ca: Vec<CertificateDer<'static>>,
+}
+
+/// Runs the agent until it is told to stop, or hands over.
+///
+/// # Errors
+///
+/// [`Error`]: what keeps an agent from running, for systemd to try again.
+pub async fn run(config_path: &Path) -> Result<Ending, Error> {
+    // For reqwest, which takes the process's; a second installation changes nothing.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let Pinned { config, root, ca } = read(config_path)?;
+    let host = host(&config)?;
+    let paths = paths(&config, config_path);
+    notify(&[NotifyState::Ready]);
+    // Waits while the dead man's guard goes back; until then a signal just kills.
+    let (journal, state) = HostJournal::open(&config.state_directory)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+    info!(role:% = config.role; "floe-agent {} started", env!("CARGO_PKG_VERSION"));
+
+    let (session, handle) = session::open();
+    let clock = HostClock::new(&state.floors);
+    let machine = HostMachine::new(paths, ca.clone(), handle.clone());
+    let ports = Ports {
+        machine,
+        journal,
+        clock,
+        reports: handle.clone(),
+        tell: handle.clone(),
+        door: Door { root, host: host.clone() },
+    };
+    let wanted = handle.assignments();
+
+    let mut tasks = JoinSet::new();
+    let activation =
+        tasks.spawn(async move { Done::Activation(drive::drive(state, ports, wanted).await) });
+    tasks.spawn(async move {
+        keep_session(session, &config, ca, &host.system).await;
+        Done::Session
+    });
+    let ending = tokio::select! {
+        _ = terminate.recv() => Ok(Ending::Stopped),
+        _ = interrupt.recv() => Ok(Ending::Stopped),
+        () = watchdog() => Ok(Ending::Stopped),
+        done = tasks.join_next() => judged(done),
+    };
+    info!("stopping");
+    notify(&[NotifyState::Stopping]);
+    activation.abort();
+    handle.close().await;
+    tasks.shutdown().await;
+    ending
+}
+
+fn judged(done: Option<Result<Done, JoinError>>) -> Result<Ending, Error> {
+    match done {
+        Some(Ok(Done::Activation(Ok(Exit::HandOver)))) => Ok(Ending::HandOver(HAND_OVER_CODE)),
+        Some(Ok(Done::Activation(Err(overtaken @ Unwritten::Overtaken)))) => {
+            info!("{overtaken}");
+            Ok(Ending::HandOver(HAND_OVER_CODE))
+        }
+        Some(Ok(Done::Activation(Err(unwritten @ Unwritten::Disk(_))))) => {
+            Err(Error::Unwritten(unwritten))
+        }
+        Some(Ok(Done::Activation(Ok(Exit::Closed)) | Done::Session)) | None => Err(Error::Ended),
+        Some(Err(died)) => Err(Error::Died(died)),
+    }
+}
+
+/// Becomes a host, then keeps the stream open. Neither ends by itself.
+async fn keep_session(
+    session: Session,
+    config: &Config,
+    ca: Vec<CertificateDer<'static>>,
+    system: &str,
+) {
+    let terms = Terms {
+        role: config.role.clone(),
+        control_plane: config.control_plane.clone(),
+        ca,
+        state_directory: config.state_directory.clone(),
+    };
+    let enrolled = identity::obtain(&terms).await;
+    info!(host:% = enrolled.host; "this machine is a host of {}", config.fleet);
+    let tls = match transport::client_config(&terms.ca, Some(enrolled.identity)) {
+        Ok(tls) => tls,
+        Err(error) => {
+            let path = config.state_directory.join("identity");
+            error!("cannot use `{}`: {}; remove it and enrol anew", path.display(), Chain(&error));
+            // What is being activated must not end for that.
+            return std::future::pending().await;
+        }
+    };
+    let state_directory = &config.state_directory;
+    session.keep(&config.control_plane, tls, || hello(state_directory, system)).await;
+}
+
+/// What the host is now; read anew for each stream.
+fn hello(state_directory: &Path, system: &str) -> pb::Hello {
+    let confirmed = match journal::read(state_directory) {
+        Ok(state) => state.floors.confirmed,
+        Err(error) => {
+            warn!("{}", Chain(&error));
+            None
+        }
+    };
+    let seen = system::look();
+    pb::Hello {
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        boot_id: seen.boot.0,
+        system: system.to_owned(),
+        confirmed: confirmed.map(|mark| pb::Confirmed {
+            epoch: mark.epoch.get().into(),
+            serial: mark.serial.get(),
+            manifest_digest: mark.manifest.to_string(),
+        }),
+        running: seen.running.map(String::from).unwrap_or_default(),
+    }
+}
+
+/// Shows systemd that the loop turns, twice as often as it asks; never ends.
+async fn watchdog() {
+    let Some(limit) = sd_notify::watchdog_enabled() else {
+        return std::future::pending().await;
+    };
+    let mut ticks = tokio::time::interval(limit / 2);
+    loop {
+        ticks.tick().await;
+        notify(&[NotifyState::Watchdog]);
+    }
+}
+
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        warn!("could not speak to systemd: {error}");
+    }
+}
+
+/// Reads all that [`run`] needs from this machine, and changes nothing.
+///
+/// # Errors
+///
+/// [`Error`], the first thing that would keep this program from going on.
+pub fn selftest(config_path: &Path) -> Result<(), Error> {
+    let Pinned { config, .. } = read(config_path)?;
+    journal::read(&config.state_directory)?;
+    Ok(())
+}
+
+fn read(config_path: &Path) -> Result<Pinned, Error> {
+    let config = Config::read(config_path)?;
+    let file = |path: &Path| {
+        std::fs::read(path).map_err(|source| Error::Unreadable { file: path.to_owned(), source })
+    };
+    let root = verify::pinned_root(&file(&config.trust_root)?)
+        .map_err(|source| Error::Root { file: config.trust_root.clone(), source })?;
+    if root.fleet != config.fleet {
+        return Err(Error::OtherFleet { ours: config.fleet, root: root.fleet.clone() });
+    }
+    let ca = transport::certificates(&file(&config.ca)?)
+        .map_err(|source| Error::Ca { file: config.ca.clone(), source })?;
+    Ok(Pinned { config, root, ca })
+}
+
+/// What is fixed about this host.
+fn host(config: &Config) -> Result<Host, Error> {
+    let system = match &config.system {
+        Some(system) => system.clone(),
+        None => {
+            let file = Path::new(CURRENT_SYSTEM).join("system");
+            match std::fs::read_to_string(&file) {
+                Ok(system) => system.trim().to_owned(),
+                Err(source) => return Err(Error::Unreadable { file, source }),
+            }
+        }
+    };
+    let agent = AgentVersion::try_from(env!("CARGO_PKG_VERSION").to_owned());
+    let agent = agent.unwrap_or(AgentVersion::new(0, 0, 0));
+    Ok(Host { fleet: config.fleet.clone(), role: config.role.clone(), system, agent })
+}
+
+/// Where things are, by the configuration.
+pub fn paths(config: &Config, config_path: &Path) -> Paths {
+    Paths {
+        state: config.state_directory.clone(),
+        config: config_path.to_owned(),
+        nixos_rebuild: config.nixos_rebuild.clone(),
+        search: config::search_path(),
+        limits: Limits {
+            build_memory: config.build_memory_max.clone(),
+            build_time: config.build_timeout,
+            free: config.min_free_bytes,
+        },
+    }
+}
+
+/// What keeps an agent from running.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// See there.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// See there.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// A file that the configuration names.
+    #[error("could not read `{}`", file.display())]
+    Unreadable {
+        /// Which.
+        file: PathBuf,
+        /// What the disk said.
+        #[source]
+        source: io::Error,
+    },
+    /// The trust root is not to be believed.
+    #[error("the trust root `{}` was refused", file.display())]
+    Root {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: verify::Error,
+    },
+    /// Configuration and trust root disagree.
+    #[error(
+        "this machine is configured for the fleet `{ours}`, but its trust root governs `{root}`"
+    )]
+    OtherFleet {
+        /// By the configuration.
+        ours: Fleet,
+        /// By the trust root.
+        root: Fleet,
+    },
+    /// The CA is none.
+    #[error("the CA `{}` cannot be used", file.display())]
+    Ca {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: transport::Error,
+    },
+    /// The kernel gave no signals.
+    #[error("could not wait for signals")]
+    Signals(#[source] io::Error),
+    /// The journal did not take the next step.
+    #[error(transparent)]
+    Unwritten(Unwritten),
+    /// A part of the agent stopped that never should.
+    #[error("a part of the agent ended unexpectedly")]
+    Ended,
+    /// A part of the agent died.
+    #[error("a part of the agent died")]
+    Died(#[source] JoinError),
+}
+
+impl Error {
+    /// What to do next.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Config(error) => error.advice(),
+            Self::Journal(error) => error.advice(),
+            Self::Unreadable { .. } => "put the file there, or correct its path in agent.toml",
+            Self::Root { .. } => {
+                "restore trust.json from the fleet repository; trust no other copy"
+            }
+            Self::OtherFleet { .. } => "use the configuration and the trust root of one fleet",
+            Self::Ca { .. } => {
+                "put the fleet's ca.pem there, as `floe init` or `floe serve` wrote it"
+            }
+            Self::Unwritten(_) => "free space in the state directory, or mend the disk",
+            Self::Signals(_) | Self::Ended | Self::Died(_) => {
+                "look at the lines above in the journal; systemd starts the agent again"
+            }
+        }
+    }
+
+    /// Whether trust or policy said no, which no other try will change.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Root { .. } | Self::OtherFleet { .. } => true,
+            Self::Config(_)
+            | Self::Journal(_)
+            | Self::Unreadable { .. }
+            | Self::Ca { .. }
+            | Self::Signals(_)
+            | Self::Unwritten(_)
+            | Self::Ended
+            | Self::Died(_) => false,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! One stream, from Hello to its end.
+
+use std::time::Duration;
+
+use floe_proto::pb::from_agent::Message as Said;
+use floe_proto::pb::host_session_client::HostSessionClient;
+use floe_proto::pb::to_agent::Message as Heard;
+use floe_proto::pb::{FromAgent, Heartbeat, Hello, ToAgent};
+use log::{debug, info, warn};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+use super::handle::Link;
+use super::outbox::Outbox;
+use super::wire::MAX_ENVELOPE;
+use crate::activation::ports::Assignment;
+
+/// How long the control plane may take to answer a Hello.
+const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long the last messages of a process may take to be read.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Messages on their way into the stream; the outbox holds the rest.
+const IN_FLIGHT: usize = 4;
+
+/// The heartbeat where the control plane names none, and its bounds, in seconds.
+const DEFAULT_HEARTBEAT: u32 = 30;
+const MAX_HEARTBEAT: u32 = 300;
+
+/// What a stream serves.
+pub(super) struct Ends<'a> {
+    pub(super) outbox: &'a Outbox,
+    pub(super) wanted: &'a watch::Sender<Option<Assignment>>,
+    pub(super) link: &'a watch::Sender<Link>,
+}
+
+/// Opens a stream and serves it. Only returns when it has ended, and says why.
+pub(super) async fn converse(
+    mut client: HostSessionClient<Channel>,
+    hello: Hello,
+    ends: Ends<'_>,
+) -> Error {
+    let (say, said) = mpsc::channel(IN_FLIGHT);
+    let opening = async {
+        let hello = FromAgent { message: Some(Said::Hello(hello)) };
+        say.send(hello).await.map_err(|_| Error::Ended)?;
+        let mut hear = client.open(ReceiverStream::new(said)).await?.into_inner();
+        match hear.message().await?.and_then(|first| first.message) {
+            Some(Heard::Welcome(welcome)) => Ok((hear, welcome)),
+            Some(Heard::Assignment(_) | Heard::ReportReceived(_)) => Err(Error::NoWelcome),
+            None => Err(Error::Ended),
+        }
+    };
+    let (hear, welcome) = match timeout(WELCOME_TIMEOUT, opening).await {
+        Ok(Ok(open)) => open,
+        Ok(Err(error)) => return error,
+        Err(_) => return Error::NoWelcome,
+    };
+
+    let seconds = match welcome.heartbeat_seconds {
+        0 => DEFAULT_HEARTBEAT,
+        seconds => seconds.min(MAX_HEARTBEAT),
+    };
+    info!("connected to the control plane");
+    ends.outbox.rewind();
+    ends.link.send_replace(Some(client));
+    let ended = tokio::select! {
+        error = listen(hear, &ends) => error,
+        error = speak(say, ends.outbox, Duration::from_secs(seconds.into())) => error,
+    };
+    ends.link.send_replace(None);
+    ended
+}
+
+async fn listen(mut hear: Streaming<ToAgent>, ends: &Ends<'_>) -> Error {
+    loop {
+        match hear.message().await {
+            Ok(Some(ToAgent { message: Some(message) })) => obey(message, ends),
+            // A newer control plane may say what we do not know.
+            Ok(Some(ToAgent { message: None })) => debug!("a message of an unknown kind came"),
+            Ok(None) => return Error::Ended,
+            Err(status) => return status.into(),
+        }
+    }
+}
+
+fn obey(message: Heard, ends: &Ends<'_>) {
+    match message {
+        Heard::Welcome(_) => debug!("a second welcome came"),
+        Heard::ReportReceived(received) => ends.outbox.acknowledge(&received.activation),
+        Heard::Assignment(assignment) if assignment.manifest_envelope.len() > MAX_ENVELOPE => {
+            warn!(rollout = assignment.rollout; "an assignment that is too long was left aside");
+        }
+        Heard::Assignment(assignment) => {
+            let assignment =
+                Assignment { envelope: assignment.manifest_envelope, rollout: assignment.rollout };
+            // After a reconnect the same assignment comes again, and is no news.
+            ends.wanted.send_if_modified(|wanted| {
+                let news = wanted.as_ref() != Some(&assignment);
+                if news {
+                    *wanted = Some(assignment);
+                }
+                news
+            });
+        }
+    }
+}
+
+async fn speak(say: mpsc::Sender<FromAgent>, outbox: &Outbox, heartbeat: Duration) -> Error {
+    loop {
+        // Room first: what was taken from the outbox is never dropped here.
+        let Ok(room) = say.reserve().await else { return Error::Ended };
+        let message = match timeout(heartbeat, outbox.next()).await {
+            Ok(Some(message)) => message,
+            Ok(None) => break,
+            Err(_) => Said::Heartbeat(Heartbeat {}),
+        };
+        room.send(FromAgent { message: Some(message) });
+    }
+    // The control plane reads what is on its way, and closes its side.
+    drop(say);
+    sleep(CLOSE_TIMEOUT).await;
+    Error::Ended
+}
+
+/// Why a stream has ended, or there was none.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The control plane closed it.
+    #[error("the control plane closed the stream")]
+    Ended,
+    /// The control plane does not speak the protocol.
+    #[error("the control plane did not say welcome")]
+    NoWelcome,
+    /// The call failed; the status says how.
+    #[error("the stream to the control plane broke")]
+    Status(#[from] Box<tonic::Status>),
+}
+
+impl From<tonic::Status> for Error {
+    fn from(status: tonic::Status) -> Self {
+        Self::Status(Box::new(status))
+    }
+}

@@ -1,0 +1,94 @@
+//! What the rest of the agent sees of the session. Cheap to clone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use floe_proto::digest::Digest;
+use floe_proto::pb::LocatePayloadRequest;
+use floe_proto::pb::host_session_client::HostSessionClient;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tonic::transport::Channel;
+
+use super::converse::CLOSE_TIMEOUT;
+use super::outbox::Outbox;
+use crate::activation::ports::{
+    Assignment, Connection, Locate, NotLocated, Progress, Reports, Tell,
+};
+use crate::activation::state::Report;
+use crate::telemetry::Chain;
+
+/// The way to the control plane while a stream is open.
+pub(super) type Link = Option<HostSessionClient<Channel>>;
+
+/// How long one question may take, waiting for a stream included.
+const LOCATE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the rest of the agent sees of the session.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) link: watch::Receiver<Link>,
+    pub(super) wanted: watch::Receiver<Option<Assignment>>,
+}
+
+impl Handle {
+    /// The newest assignment; `None` before the first.
+    pub fn assignments(&self) -> watch::Receiver<Option<Assignment>> {
+        self.wanted.clone()
+    }
+
+    /// Sends what waits and ends the stream: for a process that is about to end.
+    /// Waits for two seconds at most, and not at all where there is no stream.
+    pub async fn close(&self) {
+        self.outbox.close();
+        let mut link = self.link.clone();
+        // Late or not, the process ends now; reports are in the journal.
+        let _ = timeout(CLOSE_TIMEOUT, link.wait_for(Option::is_none)).await;
+    }
+}
+
+/// Connected is who was welcomed on a stream that *this process* opened, so that
+/// probation proves the way to the control plane anew.
+impl Connection for Handle {
+    fn is_connected(&self) -> bool {
+        self.link.borrow().is_some()
+    }
+
+    async fn connected(&self) {
+        let mut link = self.link.clone();
+        if link.wait_for(Option::is_some).await.is_err() {
+            // There is no session any more: the process is about to end.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Tell for Handle {
+    fn tell(&self, progress: Progress) {
+        self.outbox.tell(progress);
+    }
+}
+
+impl Reports for Handle {
+    async fn deliver(&self, report: &Report) {
+        self.outbox.deliver(report.clone()).await;
+    }
+}
+
+impl Locate for Handle {
+    async fn locate(&self, payload: Digest) -> Result<String, NotLocated> {
+        let asking = async {
+            let mut link = self.link.clone();
+            let link = link.wait_for(Option::is_some).await.ok().and_then(|link| link.clone());
+            let mut client = link.ok_or_else(|| NotLocated("there is no session".to_owned()))?;
+            let request = LocatePayloadRequest { payload_digest: payload.to_string() };
+            let reply = client.locate_payload(request).await;
+            reply
+                .map(|reply| reply.into_inner().url)
+                .map_err(|status| NotLocated(Chain(&status).to_string()))
+        };
+        let late = || NotLocated("it was not reached in time".to_owned());
+        timeout(LOCATE_TIMEOUT, asking).await.unwrap_or_else(|_| Err(late()))
+    }
+}

@@ -1,0 +1,185 @@
+//! `floe-agent status`: what the disk says about this host, without the control plane.
+//!
+//! Pure: the journal's state goes in, text or JSON comes out.
+
+use std::fmt;
+
+use floe_proto::digest::Digest;
+use floe_proto::id::{ActivationId, Epoch, Fleet, HostId, Role, Serial};
+use floe_proto::report::Outcome;
+use floe_proto::time::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::activation::state::{Phase, State, Toplevel};
+use crate::config::Config;
+
+/// What is known about this host. Absent is what was never there.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Version of this program.
+    pub agent: &'static str,
+    /// Who this machine is, once it is enrolled.
+    pub host: Option<HostId>,
+    /// As configured.
+    pub fleet: Fleet,
+    /// As configured.
+    pub role: Role,
+    /// Where the control plane should be.
+    pub control_plane: String,
+    /// The system that runs now.
+    pub running: Option<Toplevel>,
+    /// What is being done.
+    pub phase: &'static str,
+    /// For what that is done.
+    pub activation: Option<Activation>,
+    /// What was confirmed last.
+    pub confirmed: Option<Confirmed>,
+    /// How the last activation ended.
+    pub last: Option<Last>,
+    /// Below what this host never goes.
+    pub floor: Option<Floor>,
+    /// The newest time that a manifest seen here was signed at.
+    pub newest_signed: Option<Timestamp>,
+}
+
+/// An activation that has not ended.
+#[derive(Debug, Serialize)]
+pub struct Activation {
+    /// The attempt.
+    pub id: ActivationId,
+    /// Its manifest's serial, if it was believed.
+    pub serial: Option<Serial>,
+}
+
+/// What was confirmed last.
+#[derive(Debug, Serialize)]
+pub struct Confirmed {
+    /// Epoch of its manifest.
+    pub epoch: Epoch,
+    /// Serial of its manifest.
+    pub serial: Serial,
+    /// SHA-256 of its manifest.
+    pub manifest: Digest,
+    /// SHA-256 of its payload.
+    pub payload: Digest,
+    /// The system that came of it.
+    pub toplevel: Toplevel,
+}
+
+/// How an activation ended.
+#[derive(Debug, Serialize)]
+pub struct Last {
+    /// The attempt.
+    pub activation: ActivationId,
+    /// Its manifest's serial, if it was believed.
+    pub serial: Option<Serial>,
+    /// How it ended.
+    #[serde(serialize_with = "as_text")]
+    pub outcome: Outcome,
+    /// What decided.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Below what a host never goes.
+#[derive(Debug, Serialize)]
+pub struct Floor {
+    /// First by this,
+    pub epoch: Epoch,
+    /// then by this.
+    pub serial: Serial,
+}
+
+fn as_text<S: Serializer>(value: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(value.as_str())
+}
+
+impl Status {
+    /// What `config` and the journal's `state` say.
+    pub fn new(
+        config: &Config,
+        state: &State,
+        host: Option<HostId>,
+        running: Option<Toplevel>,
+    ) -> Self {
+        let activation = match (&state.phase, state.phase.order()) {
+            (_, Some(order)) => Some(Activation {
+                id: order.activation.clone(),
+                serial: Some(order.manifest.serial),
+            }),
+            (Phase::Reporting(report), None) => Some(Activation {
+                id: report.activation.clone(),
+                serial: report.manifest.map(|manifest| manifest.serial),
+            }),
+            (_, None) => None,
+        };
+        let confirmed = state.confirmed.as_ref().map(|confirmed| Confirmed {
+            epoch: confirmed.manifest.epoch,
+            serial: confirmed.manifest.serial,
+            manifest: confirmed.manifest.digest,
+            payload: confirmed.payload,
+            toplevel: confirmed.toplevel.clone(),
+        });
+        let last = state.settled.as_ref().map(|settled| Last {
+            activation: settled.report.activation.clone(),
+            serial: settled.report.manifest.map(|manifest| manifest.serial),
+            outcome: settled.report.outcome,
+            reason: settled.report.reason.clone(),
+            at: settled.report.at,
+        });
+        Self {
+            agent: env!("CARGO_PKG_VERSION"),
+            host,
+            fleet: config.fleet.clone(),
+            role: config.role.clone(),
+            control_plane: config.control_plane.clone(),
+            running,
+            phase: state.phase.name().map_or("idle", |phase| phase.as_str()),
+            activation,
+            confirmed,
+            last,
+            floor: state.floors.floor.map(|(epoch, serial)| Floor { epoch, serial }),
+            newest_signed: state.floors.newest_signed,
+        }
+    }
+}
+
+/// For people: one fact a line.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |name: &str, value: &dyn fmt::Display| writeln!(f, "{name:<15}{value}");
+        line("agent", &self.agent)?;
+        match &self.host {
+            Some(host) => line("host", host)?,
+            None => line("host", &"not enrolled yet")?,
+        }
+        line("fleet", &self.fleet)?;
+        line("role", &self.role)?;
+        line("control plane", &self.control_plane)?;
+        match &self.running {
+            Some(running) => line("running", running)?,
+            None => line("running", &"no NixOS system")?,
+        }
+        line("phase", &self.phase)?;
+        if let Some(Activation { id, serial: Some(serial) }) = &self.activation {
+            line("activation", &format_args!("{id}, serial {serial}"))?;
+        }
+        match &self.confirmed {
+            Some(c) => line("confirmed", &format_args!("serial {}, {}", c.serial, c.toplevel))?,
+            None => line("confirmed", &"nothing yet")?,
+        }
+        if let Some(last) = &self.last {
+            let serial =
+                last.serial.map_or_else(|| "no serial".to_owned(), |s| format!("serial {s}"));
+            line("last", &format_args!("{serial}: {} at {}", last.outcome, last.at))?;
+            if !last.reason.is_empty() {
+                line("", &last.reason)?;
+            }
+        }
+        match &self.floor {
+            Some(floor) => line("floor", &format_args!("serial {}", floor.serial)),
+            None => line("floor", &"none"),
+        }
+    }
+}

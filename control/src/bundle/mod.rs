@@ -1,0 +1,26 @@
+//! On the operator's machine: a role becomes a signed bundle, and reaches the store.
+//!
+//! ```text
+//! hosts/<role>/ ─▶ source ─▶ build ─▶ sign ─▶ publish ─▶ S3, control plane
+//!                    │ git      payload  manifest  PUT by presigned URL
+//!                    └ syntax            envelope
+//! ```
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | [`source`] | what goes into a bundle: files, pins, settings |
+//! | [`git`] | which revision that is |
+//! | [`syntax`] | whether Nix can read it |
+//! | [`build`] | the payload, the same bytes for the same tree |
+//! | [`sign`] | the release key; the manifest in its envelope |
+//! | [`publish`] | the upload |
+//! | [`check`] | the way back: a bundle in files, read and verified |
+
+pub mod build;
+pub mod check;
+pub mod git;
+mod process;
+pub mod publish;
+pub mod sign;
+pub mod source;
+pub mod syntax;

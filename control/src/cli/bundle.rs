@@ -1,0 +1,199 @@
+//! `floe bundle`: a bundle in files, without a control plane.
+
+use std::fs;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use floe_proto::id::{Role, Serial};
+use floe_proto::payload::pack::Packed;
+use tempfile::NamedTempFile;
+
+use super::context::Context;
+use super::exit::End;
+use super::view::bundle::{BuiltView, BundleView};
+use crate::bundle::check::{self, Claim, Files};
+use crate::bundle::sign::{self, Statement};
+use crate::bundle::source::Source;
+use crate::bundle::syntax::{self, Parsed};
+use crate::bundle::{build, git};
+use crate::durable;
+use crate::repository::{self, Span};
+
+/// Build a bundle into files, look into one, verify one
+#[derive(Debug, Subcommand)]
+pub(super) enum Bundle {
+    Build(Build),
+    Inspect(Inspect),
+    Verify(Verify),
+}
+
+/// Build and sign a role's bundle into two files, and print its digest
+///
+/// The same files give the same payload, byte for byte, wherever and whenever it is
+/// built. Nothing is sent anywhere.
+#[derive(Args, Debug)]
+#[command(after_help = BUILD_EXAMPLES)]
+pub(super) struct Build {
+    /// Role to build: a directory below hosts/
+    role: Role,
+
+    /// Where to write <ROLE>-<SERIAL>.tar.zst and .manifest.json
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+
+    /// Number of the manifest
+    #[arg(long, default_value = "1")]
+    serial: Serial,
+
+    /// For how long hosts may take the bundle
+    #[arg(long, value_name = "SPAN", default_value = "90d")]
+    valid_for: Span,
+
+    /// Do not ask Nix whether the files can be read
+    #[arg(long)]
+    no_check: bool,
+}
+
+/// Show what a bundle says of itself, believed or not
+#[derive(Args, Debug)]
+#[command(after_help = INSPECT_EXAMPLES)]
+pub(super) struct Inspect {
+    /// The payload or the manifest; the other lies beside it
+    file: PathBuf,
+
+    /// List what the payload holds
+    #[arg(long)]
+    files: bool,
+}
+
+/// Verify a bundle as a host would: signatures, digest, unpacking
+#[derive(Args, Debug)]
+#[command(after_help = VERIFY_EXAMPLES)]
+pub(super) struct Verify {
+    /// The payload or the manifest; the other lies beside it
+    file: PathBuf,
+
+    /// Trust root to believe [default: trust.json of the repository]
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
+
+    /// List what the payload holds
+    #[arg(long)]
+    files: bool,
+}
+
+const BUILD_EXAMPLES: &str = "\
+Examples:
+  floe bundle build www.fossable.org --out /tmp
+  floe bundle build www.fossable.org --serial 42 --output json";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  floe bundle inspect /tmp/www.fossable.org-42.tar.zst --files";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  floe bundle verify /tmp/www.fossable.org-42.tar.zst
+  floe bundle verify www-42.manifest.json --trust /etc/floe/trust.json";
+
+impl Bundle {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<End> {
+        match self {
+            Self::Build(build) => build.run(context).await?,
+            Self::Inspect(inspect) => inspect.run(context)?,
+            Self::Verify(verify) => verify.run(context)?,
+        }
+        Ok(End::Done)
+    }
+}
+
+impl Build {
+    async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let progress = context.progress();
+        let repository = context.repository()?;
+        let root = repository.trust()?;
+        let key = sign::load_release_key(&repository.signing_key(), &root)?;
+        let source = Source::read(&repository, &self.role)?;
+        let parsed =
+            if self.no_check { Parsed::NotTried } else { syntax::parse(&source.directory).await? };
+        if parsed == Parsed::NotTried && !self.no_check {
+            progress.note("warning: Nix is not here, so nobody looked for typing errors");
+        }
+
+        progress.doing(&format!("packing {}", self.role));
+        let files = Files::named(&self.out, &format!("{}-{}", self.role, self.serial));
+        let (payload, packed) = pack(&source, &self.out)?;
+        let statement = Statement {
+            serial: self.serial,
+            now: context.now(),
+            valid_for: self.valid_for,
+            revision: git::revision(repository.root()).await,
+            built_by: context.who(),
+        };
+        let signed = sign::sign(&source, &packed, statement, &root, &key)?;
+        // The manifest comes last: where it is, the payload is whole.
+        payload.persist(&files.payload).with_context(|| unwritten(&files.payload))?;
+        durable::write_file(&files.manifest, &signed.envelope, 0o644)
+            .with_context(|| unwritten(&files.manifest))?;
+        drop(progress);
+
+        let (payload, manifest) = BuiltView::paths(&files);
+        context.print(&BuiltView {
+            role: self.role.to_string(),
+            serial: self.serial.get(),
+            payload,
+            manifest,
+            digest: packed.digest.to_string(),
+            length: packed.length,
+            files: packed.files,
+            manifest_digest: signed.manifest.digest().to_string(),
+            parsed: parsed == Parsed::Fine,
+        })
+    }
+}
+
+/// Packs into a temporary file of `directory`, which one rename then gives its name.
+fn pack(source: &Source, directory: &Path) -> anyhow::Result<(NamedTempFile, Packed)> {
+    fs::create_dir_all(directory).with_context(|| unwritten(directory))?;
+    let mut file = NamedTempFile::new_in(directory).with_context(|| unwritten(directory))?;
+    let mut out = BufWriter::new(file.as_file_mut());
+    let packed = build::build(source, &mut out)?;
+    out.flush()?;
+    drop(out);
+    let world_readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(world_readable)?;
+    file.as_file().sync_all()?;
+    Ok((file, packed))
+}
+
+fn unwritten(path: &Path) -> String {
+    format!("could not write `{}`", path.display())
+}
+
+impl Inspect {
+    fn run(self, context: &Context) -> anyhow::Result<()> {
+        let files = Files::of(&self.file)?;
+        let claim = check::claim(&files)?;
+        let contents = if self.files { Some(check::contents(&files.payload)?) } else { None };
+        context.print(&BundleView::new(claim, false, contents))
+    }
+}
+
+impl Verify {
+    fn run(self, context: &Context) -> anyhow::Result<()> {
+        let files = Files::of(&self.file)?;
+        let root = match &self.trust {
+            Some(path) => repository::read_trust(path)?,
+            None => context.repository()?.trust()?,
+        };
+        let good = check::verify(&files, &root, context.now())?;
+        let claim = Claim {
+            digest: good.manifest.digest(),
+            manifest: (*good.manifest).clone(),
+            key_ids: check::claim(&files)?.key_ids,
+        };
+        context.print(&BundleView::new(claim, true, self.files.then_some(good.contents)))
+    }
+}

@@ -1,0 +1,121 @@
+//! What a command is given: the repository, the control plane, a printer, the time.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, Args};
+use floe_proto::time::Timestamp;
+
+use super::connection::{self, Connection, Credentials};
+use super::output::{Output, Printer};
+use super::progress::Progress;
+use super::view::View;
+use crate::clock;
+use crate::repository::{self, Repository};
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Global {
+    /// Control plane to talk to [default: `server` of floe.toml]
+    #[arg(long, global = true, env = "FLOE_SERVER", value_name = "URL")]
+    pub(super) server: Option<String>,
+
+    /// Directory with ca.pem, cert.pem and key.pem [default: `operator.credentials` of floe.toml]
+    #[arg(long, global = true, env = "FLOE_CREDENTIALS", value_name = "DIR")]
+    pub(super) credentials: Option<PathBuf>,
+
+    /// Fleet repository [default: the nearest directory above with a floe.toml]
+    #[arg(long, global = true, env = "FLOE_REPO", value_name = "DIR")]
+    pub(super) repo: Option<PathBuf>,
+
+    /// How to print results; progress always goes to stderr
+    #[arg(long, short, global = true, value_enum, default_value_t)]
+    pub(super) output: Output,
+
+    /// Do not ask before what cannot be undone
+    #[arg(long, global = true)]
+    pub(super) yes: bool,
+
+    /// Say more (-vv for everything)
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+}
+
+/// What a command is given.
+#[derive(Debug)]
+pub(super) struct Context {
+    global: Global,
+    user: Option<String>,
+    printer: Printer,
+}
+
+impl Context {
+    /// `user` is who types, as far as the environment says.
+    pub(super) fn new(global: Global, user: Option<String>) -> Self {
+        Self { printer: Printer::new(global.output), global, user }
+    }
+
+    /// The time; asked again for each use, since commands may wait.
+    pub(super) fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    /// The fleet repository.
+    pub(super) fn repository(&self) -> Result<Repository, repository::Error> {
+        match &self.global.repo {
+            Some(root) => Repository::open(root),
+            None => Repository::find(Path::new(".")),
+        }
+    }
+
+    /// A connection to the control plane, made now.
+    pub(super) async fn connect(&self) -> Result<Connection, connection::Error> {
+        // Without one of the two, the repository must say.
+        let repository = match (&self.global.server, &self.global.credentials) {
+            (Some(_), Some(_)) => None,
+            _ => Some(self.repository()?),
+        };
+        self.connect_from(repository.as_ref()).await
+    }
+
+    /// As [`Context::connect`], for a command that has read the repository.
+    pub(super) async fn connect_from(
+        &self,
+        repository: Option<&Repository>,
+    ) -> Result<Connection, connection::Error> {
+        let server = self.global.server.clone();
+        let server = server.or_else(|| repository.map(|found| found.file().server.clone()));
+        let directory = self.global.credentials.clone();
+        let directory = directory.or_else(|| repository.map(Repository::credentials));
+        let (Some(server), Some(directory)) = (server, directory) else {
+            return Err(connection::Error::Nowhere);
+        };
+        if let Some(fault) = repository::server_fault(&server) {
+            return Err(connection::Error::Url { fault });
+        }
+        Connection::open(&server, &Credentials::read(&directory)?).await
+    }
+
+    /// Who and where: `ada@laptop`, for the record.
+    pub(super) fn who(&self) -> String {
+        let user = self.user.as_deref().unwrap_or("unknown");
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy();
+        let text = format!("{user}@{host}");
+        text.chars().filter(|c| !c.is_control()).take(100).collect()
+    }
+
+    /// Prints a result on stdout.
+    pub(super) fn print(&self, view: &impl View) -> anyhow::Result<()> {
+        self.printer.print(view, self.now())
+    }
+
+    /// Prints one of many results on stdout; in JSON each stands on a line of its own.
+    pub(super) fn print_line(&self, view: &impl View) -> anyhow::Result<()> {
+        self.printer.print_line(view, self.now())
+    }
+
+    /// Something that reports on stderr how far it is.
+    pub(super) fn progress(&self) -> Progress {
+        Progress::start()
+    }
+}

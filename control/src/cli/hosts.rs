@@ -1,0 +1,187 @@
+//! `floe hosts`: who is there, what they did, and how new ones join.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use floe_proto::id::{ActivationId, HostId, Role};
+use floe_proto::pb;
+use tokio_stream::StreamExt as _;
+
+use super::connection::Connection;
+use super::context::Context;
+use super::exit::End;
+use super::token;
+use super::view::activation::ActivationView;
+use super::view::host::{HostDetailView, HostView, HostsView};
+use super::view::log::{LineView, LogView};
+use super::view::token::TokenView;
+use crate::repository::Span;
+
+/// List hosts, show one, read its logs, let new ones join
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(super) struct Hosts {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Only hosts of this role
+    #[arg(long)]
+    role: Option<Role>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List hosts: who is online, what they confirmed, what came last
+    #[command(after_help = LIST_EXAMPLES)]
+    List {
+        /// Only hosts of this role
+        #[arg(long)]
+        role: Option<Role>,
+    },
+    /// Show one host and its latest activations
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show {
+        /// Which host
+        host: HostId,
+    },
+    /// Print what builds and trials of a host wrote
+    #[command(after_help = LOGS_EXAMPLES)]
+    Logs {
+        /// Which host
+        host: HostId,
+        /// Of this activation [default: the latest]
+        #[arg(long, value_name = "ID")]
+        activation: Option<ActivationId>,
+        /// Go on until the activation has ended; with `--output json` one document a line
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Make a join token: one machine may become a host of the role with it, once
+    #[command(after_help = TOKEN_EXAMPLES)]
+    Token(Token),
+}
+
+#[derive(Args, Debug)]
+struct Token {
+    /// The role that the host gets
+    role: Role,
+    /// The only host id that may use it [default: any that is not enrolled]
+    #[arg(long)]
+    host: Option<HostId>,
+    /// For how long it may be used; at most a day
+    #[arg(long, value_name = "SPAN", default_value = "10m")]
+    valid_for: Span,
+    /// Write the join.toml for /var/lib/floe/ here (mode 0600), and do not show the token
+    #[arg(long, value_name = "FILE", requires = "host")]
+    out: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  floe hosts
+  floe hosts --role www.fossable.org --output json
+  floe hosts logs local-www-1 --follow";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  floe hosts list --role www.fossable.org";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  floe hosts show local-www-1";
+
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  floe hosts logs local-www-1               # the latest activation
+  floe hosts logs local-www-1 --follow";
+
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  floe hosts token www.fossable.org
+  floe hosts token www.fossable.org --host local-www-1 --out join.toml";
+
+impl Hosts {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<End> {
+        let command = self.command.unwrap_or(Command::List { role: self.role });
+        let connection = context.connect().await?;
+        match command {
+            Command::List { role } => context.print(&list(&connection, role).await?)?,
+            Command::Show { host } => context.print(&show(&connection, &host).await?)?,
+            Command::Logs { host, activation, follow } => {
+                logs(context, &connection, &host, activation, follow).await?;
+            }
+            Command::Token(token) => context.print(&token.make(&connection).await?)?,
+        }
+        Ok(End::Done)
+    }
+}
+
+/// All hosts, or those of a role, by id.
+pub(super) async fn list(connection: &Connection, role: Option<Role>) -> anyhow::Result<HostsView> {
+    let request = pb::ListHostsRequest { role: role.map(String::from).unwrap_or_default() };
+    let listed = connection.operator.clone().list_hosts(request).await;
+    let hosts = listed.map_err(connection.refusal("list hosts"))?.into_inner().hosts;
+    Ok(HostsView { hosts: hosts.into_iter().map(HostView::from).collect() })
+}
+
+async fn show(connection: &Connection, host: &HostId) -> anyhow::Result<HostDetailView> {
+    let refusal = connection.refusal(&format!("show the host `{host}`"));
+    let request = pb::ShowHostRequest { host: host.to_string() };
+    let shown = connection.operator.clone().show_host(request).await.map_err(refusal)?;
+    let reply = shown.into_inner();
+    Ok(HostDetailView {
+        host: reply.host.unwrap_or_default().into(),
+        activations: reply.activations.into_iter().map(ActivationView::from).collect(),
+    })
+}
+
+async fn logs(
+    context: &Context,
+    connection: &Connection,
+    host: &HostId,
+    activation: Option<ActivationId>,
+    follow: bool,
+) -> anyhow::Result<()> {
+    let refusal = connection.refusal(&format!("read the logs of `{host}`"));
+    let request = pb::HostLogsRequest {
+        host: host.to_string(),
+        activation: activation.map(String::from).unwrap_or_default(),
+        follow,
+    };
+    let stream = connection.operator.clone().host_logs(request).await.map_err(&refusal)?;
+    let mut stream = stream.into_inner();
+    let mut lines = Vec::new();
+    while let Some(line) = stream.next().await {
+        let line = LineView::from(line.map_err(&refusal)?);
+        if follow {
+            context.print_line(&line)?;
+        } else {
+            lines.push(line);
+        }
+    }
+    if !follow {
+        context.print(&LogView { host: host.to_string(), lines })?;
+    }
+    Ok(())
+}
+
+impl Token {
+    async fn make(self, connection: &Connection) -> anyhow::Result<TokenView> {
+        let Self { role, host, valid_for, out } = self;
+        let made = token::create(connection, &role, host.as_ref(), valid_for).await?;
+        let file = match (&out, &host) {
+            (Some(path), Some(host)) => {
+                token::write_join_file(path, host, &made.token)?;
+                Some(path.display().to_string())
+            }
+            _ => None,
+        };
+        Ok(TokenView {
+            role: role.to_string(),
+            host: host.map(String::from),
+            token: file.is_none().then_some(made.token),
+            file,
+            expires: made.expires,
+        })
+    }
+}

@@ -1,0 +1,329 @@
+//! `floe init`: begins a fleet repository. What is there already is left as it is.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use floe_proto::envelope::Envelope;
+use floe_proto::id::{Epoch, Fleet, Role};
+use floe_proto::key::SecretKey;
+use floe_proto::root::{self, Root, Signers};
+use floe_proto::time::Timestamp;
+
+use super::context::Context;
+use super::exit::{End, Stopped};
+use super::keys;
+use super::view::init::InitView;
+use crate::bundle::sign;
+use crate::durable;
+use crate::repository::{FLEET_FILE, HOST_FILE, HOSTS, LOCK_FILE, TRUST_FILE};
+
+/// Begin a fleet repository: settings, a signing key, a trust root, an example
+///
+/// The key signs bundles and, for a start, the trust root too. Nothing that is there
+/// already is overwritten.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Init {
+    /// Name of the fleet: its domain
+    fleet: Fleet,
+
+    /// Where to begin it
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+
+    /// Also write an example role
+    #[arg(long, value_name = "ROLE")]
+    example: Option<Role>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  floe init fossable.org --dir fossable.org --example www.fossable.org";
+
+/// For how long the first trust root is valid.
+const ROOT_VALID: Duration = Duration::from_secs(365 * 86_400);
+
+const KEY: &str = "keys/release.pem";
+
+impl Init {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<End> {
+        let mut files = Files { root: self.dir.clone(), created: Vec::new(), kept: Vec::new() };
+        files.directory("")?;
+        let directory = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
+
+        files.write(FLEET_FILE, &fleet_file(&self.fleet))?;
+        let key = files.key()?;
+        files.trust(&self.fleet, &key, context.now())?;
+        files.write(LOCK_FILE, LOCK_STUB)?;
+        files.append_to_gitignore()?;
+        let role = self.example.as_ref();
+        if let Some(role) = role {
+            files.example(role)?;
+        }
+        context.print(&InitView {
+            fleet: self.fleet.to_string(),
+            directory: directory.display().to_string(),
+            created: files.created,
+            kept: files.kept,
+            key_id: key.public().id().to_string(),
+            next: next(role.map_or("ROLE", |role| role.as_str())),
+        })?;
+        Ok(End::Done)
+    }
+}
+
+fn next(role: &str) -> Vec<String> {
+    vec![
+        format!("back up {KEY}: who has it decides what your hosts run"),
+        format!("pin nixpkgs in {LOCK_FILE}"),
+        format!("describe your hosts in {HOSTS}/{role}/"),
+        "start the control plane: floe serve".into(),
+        format!("let a machine join: floe hosts token {role}"),
+        format!("push: floe push {role} --watch"),
+    ]
+}
+
+/// Writes what is not there, and remembers what it did.
+struct Files {
+    root: PathBuf,
+    created: Vec<String>,
+    kept: Vec<String>,
+}
+
+impl Files {
+    /// Writes `name`, if there is no such file.
+    fn write(&mut self, name: &str, content: &str) -> anyhow::Result<()> {
+        let path = self.root.join(name);
+        if path.exists() {
+            self.kept.push(name.into());
+            return Ok(());
+        }
+        durable::write_file(&path, content.as_bytes(), 0o644).with_context(|| unwritten(&path))?;
+        self.created.push(name.into());
+        Ok(())
+    }
+
+    fn directory(&self, name: &str) -> anyhow::Result<()> {
+        let path = self.root.join(name);
+        fs::create_dir_all(&path).with_context(|| unwritten(&path))
+    }
+
+    /// The key that is there, or a new one.
+    fn key(&mut self) -> anyhow::Result<SecretKey> {
+        self.directory("keys")?;
+        let path = self.root.join(KEY);
+        if path.exists() {
+            self.kept.push(KEY.into());
+            return Ok(sign::load_key(&path)?);
+        }
+        if self.root.join(TRUST_FILE).exists() {
+            return Err(Stopped::failed(
+                format!("there is a {TRUST_FILE}, but not the key `{}`", path.display()),
+                "restore the key from your backup; a new one would be believed by no host",
+            )
+            .into());
+        }
+        let key = SecretKey::generate()?;
+        keys::write(&path, &key)?;
+        self.created.push(KEY.into());
+        Ok(key)
+    }
+
+    fn trust(&mut self, fleet: &Fleet, key: &SecretKey, now: Timestamp) -> anyhow::Result<()> {
+        let envelope = trust_root(fleet, key, now)?;
+        self.write(TRUST_FILE, &String::from_utf8(envelope)?)
+    }
+
+    /// A key in a repository is a key that everybody has.
+    fn append_to_gitignore(&mut self) -> anyhow::Result<()> {
+        let path = self.root.join(".gitignore");
+        let known = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            read => read.with_context(|| format!("could not read `{}`", path.display()))?,
+        };
+        let missing: Vec<_> =
+            IGNORED.iter().filter(|line| !known.lines().any(|known| known == **line)).collect();
+        if missing.is_empty() {
+            self.kept.push(".gitignore".into());
+            return Ok(());
+        }
+        let mut text = known;
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        for line in missing {
+            text += &format!("{line}\n");
+        }
+        durable::write_file(&path, text.as_bytes(), 0o644).with_context(|| unwritten(&path))?;
+        self.created.push(".gitignore".into());
+        Ok(())
+    }
+
+    fn example(&mut self, role: &Role) -> anyhow::Result<()> {
+        let directory = format!("{HOSTS}/{role}");
+        self.directory(&directory)?;
+        self.write(&format!("{directory}/{HOST_FILE}"), HOST_EXAMPLE)?;
+        self.write(&format!("{directory}/configuration.nix"), CONFIGURATION_EXAMPLE)
+    }
+}
+
+/// Version 1: one key is root and release key.
+fn trust_root(fleet: &Fleet, key: &SecretKey, now: Timestamp) -> anyhow::Result<Vec<u8>> {
+    let signers = Signers { threshold: 1, keys: vec![key.public().id()] };
+    let root = Root {
+        schema: root::SCHEMA,
+        fleet: fleet.clone(),
+        version: 1,
+        epoch: Epoch::default(),
+        expires: now.after(ROOT_VALID).whole_seconds(),
+        keys: vec![key.public()],
+        root: signers.clone(),
+        release: signers,
+    };
+    Ok(Envelope::sign(root::TYPE, &root.to_bytes()?, &[key])?)
+}
+
+fn unwritten(path: &Path) -> String {
+    format!("could not write `{}`", path.display())
+}
+
+fn fleet_file(fleet: &Fleet) -> String {
+    format!(
+        r#"fleet = "{fleet}"
+
+# The control plane, as hosts and operators reach it.
+server = "https://127.0.0.1:7443"
+
+[signing]
+# Signs bundles. Keep it out of version control, and keep a copy.
+key = "{KEY}"
+
+[operator]
+# ca.pem, cert.pem and key.pem; `floe serve` writes the first operator's there.
+credentials = ".floe/operator/admin"
+"#
+    )
+}
+
+const IGNORED: [&str; 2] = ["/keys/*.pem", "/.floe/"];
+
+const LOCK_STUB: &str = r#"schema = 1
+
+# Hosts build with exactly this nixpkgs; channels are never looked at. The hash is what
+# `nix-prefetch-url --unpack URL` prints.
+[pins]
+
+# [pins.nixpkgs]
+# url = "https://github.com/NixOS/nixpkgs/archive/COMMIT.tar.gz"
+# sha256 = "…"
+#
+# A tree of this repository can be pinned too; it travels in the bundle:
+#
+# [pins.nixpkgs]
+# path = "vendor/nixpkgs"
+"#;
+
+const HOST_EXAMPLE: &str = r#"system = "x86_64-linux"
+
+[health]
+# For how long all checks must hold after a switch.
+soak = "10s"
+
+[[health.checks]]
+unit = "sshd.service"
+
+[[health.checks]]
+tcp = "127.0.0.1:22"
+timeout = "5s"
+
+[activation]
+# From the switch to the verdict; after that the host goes back by itself.
+probation = "90s"
+"#;
+
+const CONFIGURATION_EXAMPLE: &str = r#"{ config, pkgs, ... }:
+{
+  # For EC2; elsewhere import what fits your machines.
+  imports = [ <nixpkgs/nixos/modules/virtualisation/amazon-image.nix> ];
+
+  services.openssh.enable = true;
+  networking.firewall.allowedTCPPorts = [ 22 ];
+
+  system.stateVersion = "24.11";
+}
+"#;
+
+#[cfg(test)]
+mod tests {
+    use floe_proto::verify;
+
+    use super::*;
+    use crate::repository::Repository;
+
+    fn now() -> Timestamp {
+        "2026-11-22T20:28:00.5Z".parse().unwrap()
+    }
+
+    fn begin(directory: &Path) -> anyhow::Result<Files> {
+        let fleet = "fossable.org".parse().unwrap();
+        let mut files = Files { root: directory.to_owned(), created: Vec::new(), kept: Vec::new() };
+        files.write(FLEET_FILE, &fleet_file(&fleet))?;
+        let key = files.key()?;
+        files.trust(&fleet, &key, now())?;
+        files.append_to_gitignore()?;
+        files.example(&"www".parse().unwrap())?;
+        Ok(files)
+    }
+
+    #[test]
+    fn what_is_begun_can_be_read() {
+        let directory = tempfile::tempdir().unwrap();
+        begin(directory.path()).unwrap();
+        let repository = Repository::open(directory.path()).unwrap();
+        let root = repository.trust().unwrap();
+        assert_eq!(root.expires.to_string(), "2027-11-22T20:28:00Z");
+        sign::load_release_key(&repository.signing_key(), &root).unwrap();
+        assert_eq!(repository.roles().len(), 1);
+        repository.host_file(&"www".parse().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_second_time_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        begin(directory.path()).unwrap();
+        let trust = fs::read(directory.path().join(TRUST_FILE)).unwrap();
+        let again = begin(directory.path()).unwrap();
+        assert_eq!(again.created, [""; 0]);
+        assert_eq!(fs::read(directory.path().join(TRUST_FILE)).unwrap(), trust);
+        assert!(verify::pinned_root(&trust).is_ok());
+    }
+
+    #[test]
+    fn no_new_key_is_made_beside_a_trust_root() {
+        let directory = tempfile::tempdir().unwrap();
+        begin(directory.path()).unwrap();
+        fs::remove_file(directory.path().join(KEY)).unwrap();
+        assert!(begin(directory.path()).is_err());
+        assert!(!directory.path().join(KEY).exists());
+    }
+
+    #[test]
+    fn lines_of_a_gitignore_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".gitignore");
+        fs::write(&path, "result\n/.floe/").unwrap();
+        begin(directory.path()).unwrap();
+        assert_eq!(fs::read_to_string(path).unwrap(), "result\n/.floe/\n/keys/*.pem\n");
+    }
+
+    #[test]
+    fn the_lock_stub_says_what_is_missing() {
+        let lock = LOCK_STUB.parse::<floe_proto::payload::lock::Lock>();
+        let error = lock.unwrap_err().to_string();
+        assert!(error.contains("nixpkgs"), "{error}");
+    }
+}

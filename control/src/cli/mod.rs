@@ -1,0 +1,32 @@
+//! The operator's hands: what can be typed, and what comes of it.
+//!
+//! ```text
+//! args ─▶ push, rollout, hosts, bundle, keys, init, completions ─▶ context ─▶ connection ─▶ control plane
+//!     └─▶ serve, dev ─▶ crate::serve                                  └─▶ output, progress
+//! main ◀─ exit: an error becomes a sentence, an advice and a code
+//! ```
+//!
+//! A command owns its arguments and never names its parent; what it needs of the
+//! world comes as a [`context::Context`]. What it prints is a struct in `view`.
+
+mod args;
+mod bundle;
+mod completions;
+mod connection;
+mod context;
+mod dev;
+pub mod exit;
+mod hosts;
+mod init;
+mod keys;
+mod machine;
+mod output;
+mod progress;
+mod push;
+mod rollout;
+mod serve;
+mod token;
+mod view;
+mod watch;
+
+pub use args::{Cli, run};

@@ -1,0 +1,219 @@
+//! Hosts: all of them, and one with what it did.
+
+use std::fmt::Write as _;
+
+use floe_proto::pb;
+use floe_proto::time::Timestamp;
+use serde::Serialize;
+
+use super::activation::{ActivationView, some, time};
+use super::{View, ago, table};
+
+/// `floe hosts`: `{hosts: […]}`, by id.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct HostsView {
+    pub(crate) hosts: Vec<HostView>,
+}
+
+/// One host.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct HostView {
+    pub(crate) id: String,
+    pub(crate) role: String,
+    pub(crate) online: bool,
+    /// When it was last heard of; `null` if never since it enrolled.
+    pub(crate) last_seen: Option<Timestamp>,
+    pub(crate) enrolled: Option<Timestamp>,
+    pub(crate) agent_version: Option<String>,
+    pub(crate) system: Option<String>,
+    /// The highest manifest that it has confirmed; `null` before the first.
+    pub(crate) epoch: Option<u64>,
+    pub(crate) serial: Option<u64>,
+    /// What it should run; `null` where nothing was assigned.
+    pub(crate) assigned_serial: Option<u64>,
+    /// The toplevel that runs, as the host said last.
+    pub(crate) running: Option<String>,
+    /// The latest; `null` before the first.
+    pub(crate) activation: Option<ActivationView>,
+}
+
+/// `floe hosts show`: `{host, activations}`, newest first.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct HostDetailView {
+    pub(crate) host: HostView,
+    pub(crate) activations: Vec<ActivationView>,
+}
+
+impl From<pb::Host> for HostView {
+    fn from(host: pb::Host) -> Self {
+        let text = |text: String| (!text.is_empty()).then_some(text);
+        Self {
+            id: host.id,
+            role: host.role,
+            online: host.online,
+            last_seen: time(host.last_seen),
+            enrolled: time(host.enrolled),
+            agent_version: text(host.agent_version),
+            system: text(host.system),
+            epoch: some(host.serial).map(|_| host.epoch),
+            serial: some(host.serial),
+            assigned_serial: some(host.assigned_serial),
+            running: text(host.running),
+            activation: host.activation.map(ActivationView::from),
+        }
+    }
+}
+
+impl View for HostsView {
+    fn text(&self, now: Timestamp) -> String {
+        if self.hosts.is_empty() {
+            return "no hosts yet; `floe hosts token ROLE` makes the token that a host joins with\n"
+                .into();
+        }
+        let rows = self.hosts.iter().map(|host| {
+            [
+                host.id.clone(),
+                host.role.clone(),
+                host.presence(now),
+                number(host.serial),
+                host.activation.as_ref().map_or_else(|| "-".into(), ActivationView::standing),
+                host.activation.as_ref().map(first_line).unwrap_or_default(),
+            ]
+        });
+        table(["HOST", "ROLE", "PRESENCE", "CONFIRMED", "LATEST", "REASON"], rows)
+    }
+}
+
+impl View for HostDetailView {
+    fn text(&self, now: Timestamp) -> String {
+        let host = &self.host;
+        let unknown = || "unknown".to_owned();
+        let facts = [
+            ("host", host.id.clone()),
+            ("role", host.role.clone()),
+            ("presence", host.presence(now)),
+            ("enrolled", ago(now, host.enrolled)),
+            ("agent", host.agent_version.clone().unwrap_or_else(unknown)),
+            ("system", host.system.clone().unwrap_or_else(unknown)),
+            ("confirmed", number(host.serial)),
+            ("assigned", number(host.assigned_serial)),
+            ("running", host.running.clone().unwrap_or_else(unknown)),
+        ];
+        let mut text = String::new();
+        for (name, fact) in facts {
+            let _ = writeln!(text, "{name:<11}{fact}");
+        }
+        if self.activations.is_empty() {
+            return text;
+        }
+        let rows = self.activations.iter().map(|activation| {
+            [
+                activation.serial.to_string(),
+                activation.standing(),
+                ago(now, activation.started),
+                activation.build_ms.map_or_else(|| "-".into(), |ms| format!("{ms} ms")),
+                activation.id.clone(),
+                first_line(activation),
+            ]
+        });
+        text.push('\n');
+        text + &table(["SERIAL", "OUTCOME", "STARTED", "NIX", "ACTIVATION", "REASON"], rows)
+    }
+}
+
+impl HostView {
+    fn presence(&self, now: Timestamp) -> String {
+        if self.last_seen.is_none() && !self.online {
+            "never seen".into()
+        } else if self.online {
+            "online".into()
+        } else {
+            format!("offline, seen {}", ago(now, self.last_seen))
+        }
+    }
+}
+
+fn number(serial: Option<u64>) -> String {
+    serial.map_or_else(|| "-".into(), |serial| serial.to_string())
+}
+
+/// A reason may have many lines; a table has room for one.
+fn first_line(activation: &ActivationView) -> String {
+    activation.reason.lines().next().unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_795_380_000_000_000);
+
+    fn before(seconds: i64) -> i64 {
+        NOW.as_micros() - seconds * 1_000_000
+    }
+
+    fn activation(outcome: pb::Outcome) -> pb::Activation {
+        pb::Activation {
+            id: "a-1".into(),
+            epoch: 0,
+            serial: 2,
+            phase: pb::Phase::Reporting.into(),
+            outcome: outcome.into(),
+            reason: "unit nginx.service failed\nand more".into(),
+            started: before(90),
+            ended: before(30),
+            unchanged: false,
+            build_ms: 4200,
+        }
+    }
+
+    fn host() -> pb::Host {
+        pb::Host {
+            id: "local-www-1".into(),
+            role: "www.fossable.org".into(),
+            online: true,
+            last_seen: before(3),
+            agent_version: "0.1.0".into(),
+            system: "x86_64-linux".into(),
+            epoch: 0,
+            serial: 1,
+            running: "/nix/store/abc-nixos-system".into(),
+            assigned_serial: 2,
+            activation: Some(activation(pb::Outcome::RolledBack)),
+            enrolled: before(7200),
+        }
+    }
+
+    fn hosts() -> HostsView {
+        let new = pb::Host {
+            id: "local-www-2".into(),
+            role: "www.fossable.org".into(),
+            enrolled: before(10),
+            ..pb::Host::default()
+        };
+        HostsView { hosts: vec![host().into(), new.into()] }
+    }
+
+    #[test]
+    fn the_table_of_hosts() {
+        insta::assert_snapshot!(hosts().text(NOW));
+    }
+
+    #[test]
+    fn the_json_of_hosts() {
+        insta::assert_snapshot!(serde_json::to_string_pretty(&hosts()).unwrap());
+    }
+
+    #[test]
+    fn one_host_and_what_it_did() {
+        let mut running = activation(pb::Outcome::Unspecified);
+        running.phase = pb::Phase::Building.into();
+        (running.ended, running.build_ms, running.reason) = (0, 0, String::new());
+        let detail = HostDetailView {
+            host: host().into(),
+            activations: vec![running.into(), activation(pb::Outcome::Confirmed).into()],
+        };
+        insta::assert_snapshot!(detail.text(NOW));
+        insta::assert_snapshot!(serde_json::to_string_pretty(&detail.activations).unwrap());
+    }
+}

@@ -1,0 +1,20 @@
+//! What commands print: one file a noun, one struct a document.
+//!
+//! The fields of these structs are the stable JSON of `--output json`: fields may be
+//! added, none is renamed or removed. Times are RFC 3339 in UTC, digests lower case hex,
+//! what is not known is `null`. The same struct makes the text for people, which may
+//! change at any time. Snapshots in each file hold both.
+
+pub(super) mod activation;
+pub(super) mod bundle;
+pub(super) mod host;
+pub(super) mod init;
+pub(super) mod key;
+pub(super) mod log;
+pub(super) mod push;
+pub(super) mod rollout;
+pub(super) mod serve;
+mod text;
+pub(super) mod token;
+
+pub(super) use text::{View, ago, bytes, printable, short, table};

@@ -1,0 +1,79 @@
+//! What a push published, and where its rollout stands.
+
+use floe_proto::time::Timestamp;
+use serde::Serialize;
+
+use super::rollout::RolloutView;
+use super::{View, bytes, short};
+
+/// `floe push`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PushView {
+    pub(crate) role: String,
+    pub(crate) epoch: u64,
+    pub(crate) serial: u64,
+    /// SHA-256 of the signed manifest.
+    pub(crate) manifest_digest: String,
+    /// SHA-256 of the payload.
+    pub(crate) digest: String,
+    pub(crate) length: u64,
+    /// Whether the payload is that of the serial before.
+    pub(crate) unchanged: bool,
+    /// Nothing was sent anywhere.
+    pub(crate) dry_run: bool,
+    /// Whether the payload had to be sent; not where the store had it already.
+    pub(crate) uploaded: bool,
+    /// `null` with `--no-rollout` and `--dry-run`.
+    pub(crate) rollout: Option<RolloutView>,
+}
+
+impl View for PushView {
+    fn text(&self, now: Timestamp) -> String {
+        let Self { role, serial, length, .. } = self;
+        let (digest, size) = (short(&self.digest), bytes(*length));
+        let same = if self.unchanged { ", the same as before" } else { "" };
+        if self.dry_run {
+            return format!(
+                "would publish {role} serial {serial}: payload {digest}, {size}{same}\n"
+            );
+        }
+        let published =
+            format!("published {role} serial {serial}: payload {digest}, {size}{same}\n");
+        match &self.rollout {
+            None => format!(
+                "{published}no host changes until you say: floe rollout start {role} {serial}\n"
+            ),
+            Some(rollout) if rollout.state.is_open() => format!(
+                "{published}{}\nto look at it: floe rollout watch {}\n",
+                rollout.headline(),
+                rollout.id
+            ),
+            Some(rollout) => format!("{published}{}", rollout.text(now)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_published_and_what_is_next() {
+        let mut view = PushView {
+            role: "www".into(),
+            epoch: 0,
+            serial: 7,
+            manifest_digest: "b".repeat(64),
+            digest: "a".repeat(64),
+            length: 2048,
+            unchanged: true,
+            dry_run: false,
+            uploaded: false,
+            rollout: None,
+        };
+        insta::assert_snapshot!(view.text(Timestamp::default()));
+        insta::assert_snapshot!(serde_json::to_string_pretty(&view).unwrap());
+        (view.dry_run, view.unchanged) = (true, false);
+        insta::assert_snapshot!(view.text(Timestamp::default()));
+    }
+}

@@ -1,0 +1,37 @@
+//! A control plane that can be reached.
+
+use floe_proto::time::Timestamp;
+use serde::Serialize;
+
+use super::View;
+use crate::serve::Bound;
+
+/// `floe serve`, printed once it can be reached: `{url, objects_url, credentials}`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ServeView {
+    /// For operators and hosts.
+    pub(crate) url: String,
+    /// For payloads.
+    pub(crate) objects_url: String,
+    /// The directory of the first operator's credentials.
+    pub(crate) credentials: String,
+}
+
+impl From<&Bound> for ServeView {
+    fn from(bound: &Bound) -> Self {
+        Self {
+            url: bound.url.clone(),
+            objects_url: bound.objects_url.clone(),
+            credentials: bound.operator.display().to_string(),
+        }
+    }
+}
+
+impl View for ServeView {
+    fn text(&self, _: Timestamp) -> String {
+        let Self { url, objects_url, credentials } = self;
+        format!(
+            "control plane   {url}\npayloads        {objects_url}\ncredentials     {credentials}\n"
+        )
+    }
+}

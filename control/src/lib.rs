@@ -1,0 +1,26 @@
+//! The map of `floe`: operator → bundle → rollout → session, and back.
+//!
+//! ```text
+//! operator ─ cli ─▶ bundle ─▶ objects (S3) ─▶ rollout ─▶ session ═══▶ agent
+//!              │    build,                    decides     tells        │
+//!              │    sign                         ▲                     │
+//!              └─▶ repository                    └───── session ◀══ report
+//! ```
+//!
+//! * [`cli`]: what can be typed; [`repository`]: the operator's files; [`bundle`]: a role
+//!   becomes signed bytes.
+//! * [`serve`]: the control plane's edge; [`store`], [`objects`], [`enrol`]: what it keeps.
+//! * [`rollout`]: which host gets what, when; [`session`]: live agents.
+
+pub mod bundle;
+pub mod cli;
+pub mod clock;
+mod durable;
+pub mod enrol;
+pub mod objects;
+pub mod repository;
+pub mod rollout;
+pub mod serve;
+pub mod session;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,208 @@
+//! Finds the fleet repository, and reads what is asked of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use floe_proto::id::Role;
+use floe_proto::payload::lock::{self, Lock};
+use floe_proto::root::Root;
+use floe_proto::verify::{self, Verified};
+
+use super::error::Error;
+use super::fleet::{self, FleetFile};
+use super::host::{self, HostFile};
+use super::toml_file;
+
+/// The trust root of the fleet.
+pub const TRUST_FILE: &str = "trust.json";
+
+/// Where every pin comes from.
+pub const LOCK_FILE: &str = lock::FILE;
+
+/// The directory of all roles.
+pub const HOSTS: &str = "hosts";
+
+/// A fleet repository whose `floe.toml` was read.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    root: PathBuf,
+    file: FleetFile,
+}
+
+impl Repository {
+    /// Finds `floe.toml` in `from` or the nearest directory above.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotARepository`] where there is none, [`Error::Wrong`] for a bad one.
+    pub fn find(from: &Path) -> Result<Self, Error> {
+        let absolute = std::path::absolute(from)
+            .map_err(|source| Error::Read { path: from.to_owned(), source })?;
+        absolute
+            .ancestors()
+            .find(|directory| directory.join(fleet::FILE).is_file())
+            .ok_or_else(|| Error::NotARepository { from: absolute.clone() })
+            .and_then(Self::open)
+    }
+
+    /// Reads the repository whose `floe.toml` lies in `root`, and nowhere else.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::find`].
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let path = root.join(fleet::FILE);
+        if !path.is_file() {
+            return Err(Error::NotARepository { from: root.to_owned() });
+        }
+        Ok(Self { root: root.to_owned(), file: FleetFile::read(&path)? })
+    }
+
+    /// Reads a `floe.toml` of any name; everything else lies beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] or [`Error::Wrong`].
+    pub fn of_file(path: &Path) -> Result<Self, Error> {
+        let file = FleetFile::read(path)?;
+        let path = std::path::absolute(path)
+            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Ok(Self { root: path.parent().unwrap_or(&path).to_owned(), file })
+    }
+
+    /// The directory of `floe.toml`.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What `floe.toml` says.
+    pub fn file(&self) -> &FleetFile {
+        &self.file
+    }
+
+    /// Where the release key lies.
+    pub fn signing_key(&self) -> PathBuf {
+        self.root.join(&self.file.signing_key)
+    }
+
+    /// Where the operator's certificate lies.
+    pub fn credentials(&self) -> PathBuf {
+        self.root.join(&self.file.credentials)
+    }
+
+    /// Where the trust root lies.
+    pub fn trust_file(&self) -> PathBuf {
+        self.root.join(TRUST_FILE)
+    }
+
+    /// The trust root, which must be this fleet's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Trust`] where it is not signed by its own root keys.
+    pub fn trust(&self) -> Result<Verified<Root>, Error> {
+        let path = self.trust_file();
+        let root = read_trust(&path)?;
+        if root.fleet != self.file.fleet {
+            let fault = format!(
+                "it is for the fleet `{}`, floe.toml says `{}`",
+                root.fleet, self.file.fleet
+            );
+            return Err(toml_file::wrong(&path, vec![fault]));
+        }
+        Ok(root)
+    }
+
+    /// The pins.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] or [`Error::Lock`].
+    pub fn lock(&self) -> Result<Lock, Error> {
+        let path = self.root.join(LOCK_FILE);
+        toml_file::text(&path)?.parse().map_err(|source| Error::Lock { path, source })
+    }
+
+    /// The directory of `role`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchRole`] where there is none.
+    pub fn role_directory(&self, role: &Role) -> Result<PathBuf, Error> {
+        let hosts = self.root.join(HOSTS);
+        let directory = hosts.join(role.as_str());
+        if directory.is_dir() {
+            return Ok(directory);
+        }
+        let known = self.roles().iter().map(Role::to_string).collect();
+        Err(Error::NoSuchRole { role: role.clone(), hosts, known })
+    }
+
+    /// What the role's `host.toml` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] or [`Error::Wrong`].
+    pub fn host_file(&self, role: &Role) -> Result<HostFile, Error> {
+        HostFile::read(&self.role_directory(role)?.join(host::FILE))
+    }
+
+    /// Every directory below `hosts/` whose name is that of a role, in order.
+    pub fn roles(&self) -> Vec<Role> {
+        let entries = fs::read_dir(self.root.join(HOSTS)).into_iter().flatten().flatten();
+        let mut roles: Vec<Role> = entries
+            .filter(|entry| entry.path().is_dir())
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect();
+        roles.sort();
+        roles
+    }
+}
+
+/// The trust root in the file `path`.
+///
+/// # Errors
+///
+/// [`Error::Read`] or [`Error::Trust`].
+pub fn read_trust(path: &Path) -> Result<Verified<Root>, Error> {
+    let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    verify::pinned_root(&bytes).map_err(|source| Error::Trust { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        fs::write(path.join("floe.toml"), "fleet = 'a.b'\nserver = 'https://x'").unwrap();
+        fs::create_dir_all(path.join("hosts/www")).unwrap();
+        fs::create_dir_all(path.join("hosts/Not A Role")).unwrap();
+        directory
+    }
+
+    #[test]
+    fn it_is_found_from_any_directory_below() {
+        let directory = repository();
+        let found = Repository::find(&directory.path().join("hosts/www")).unwrap();
+        assert_eq!(found.root(), directory.path());
+        assert_eq!(found.signing_key(), directory.path().join("keys/release.pem"));
+    }
+
+    #[test]
+    fn a_role_that_is_not_there_is_answered_with_those_that_are() {
+        let directory = repository();
+        let repository = Repository::open(directory.path()).unwrap();
+        let error = repository.role_directory(&"web".parse().unwrap()).unwrap_err();
+        assert_eq!(error.advice(), "one of: www");
+    }
+
+    #[test]
+    fn where_there_is_none_the_advice_is_to_begin_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = Repository::find(directory.path()).unwrap_err();
+        assert!(matches!(error, Error::NotARepository { .. }));
+        assert!(error.advice().contains("floe init"));
+    }
+}

@@ -1,0 +1,366 @@
+//! The one task that owns all running rollouts: learn, decide, store, tell.
+//!
+//! What was said meanwhile is taken in together and stored in one transaction; hosts,
+//! watchers and those who wait for an acknowledgement are told only after that. So
+//! nothing is ever told that a restart would forget. Where the store fails nothing
+//! has happened: who said something is not acknowledged and says it again. Nothing
+//! here polls; it wakes when a host or an operator does something.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use floe_proto::id::{HostId, Role, RolloutId};
+use floe_proto::time::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::handle::{Board, Event, QUEUE, Rollouts};
+use super::ports::{Changes, Clock, Here, Hosts, Order, Records};
+use super::state::{Assignment, Heard, Release, Rollout, Said};
+use super::step::Present;
+
+/// The owner of all running rollouts; [`Self::run`] is its task.
+#[derive(Debug)]
+pub struct Drive<R, H> {
+    records: R,
+    hosts: H,
+    clock: Clock,
+    events: mpsc::Receiver<Event>,
+    board: Arc<Board>,
+    news: watch::Sender<u64>,
+    /// The newest rollout of each role.
+    live: BTreeMap<Role, Live>,
+    /// What each host was told last.
+    told: BTreeMap<HostId, (RolloutId, Release)>,
+    /// What each connected host's stream was handed last.
+    handed: BTreeMap<HostId, (u64, Option<Assignment>)>,
+    /// The highest number that a rollout has.
+    number: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Live {
+    rollout: Arc<Rollout>,
+    envelope: Arc<[u8]>,
+    shown: watch::Sender<Arc<Rollout>>,
+}
+
+impl<R: Records + Clone, H: Hosts> Drive<R, H> {
+    /// The owner, and the handle through which everybody else speaks with it.
+    pub fn new(records: R, hosts: H, clock: Clock) -> (Rollouts<R>, Self) {
+        let (sender, events) = mpsc::channel(QUEUE);
+        let (news, newest) = watch::channel(0);
+        let board = Arc::new(Board::default());
+        let rollouts = Rollouts {
+            records: records.clone(),
+            events: sender,
+            board: Arc::clone(&board),
+            news: newest,
+        };
+        let drive = Self {
+            records,
+            hosts,
+            clock,
+            events,
+            board,
+            news,
+            live: BTreeMap::new(),
+            told: BTreeMap::new(),
+            handed: BTreeMap::new(),
+            number: 0,
+        };
+        (rollouts, drive)
+    }
+
+    /// Takes up what was running before a restart. To be awaited before anybody may
+    /// connect or ask; [`Self::run`] comes after it.
+    pub async fn recall(&mut self) -> Result<(), R::Error> {
+        let (newest, number) = self.records.newest().await?;
+        self.number = number;
+        self.told = self
+            .records
+            .told()
+            .await?
+            .into_iter()
+            .map(|(host, rollout, release)| (host, (rollout, release)))
+            .collect();
+        for rollout in newest {
+            let Release { role, epoch, serial, .. } = &rollout.release;
+            let published = self.records.published(role, *epoch, *serial).await?;
+            let envelope = published.map(|(_, envelope)| envelope).unwrap_or_default().into();
+            let rollout = Arc::new(rollout);
+            let shown = watch::Sender::new(Arc::clone(&rollout));
+            self.live.insert(rollout.release.role.clone(), Live { rollout, envelope, shown });
+        }
+        self.show();
+        Ok(())
+    }
+
+    /// Goes on until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.hosts.changed() => {}
+                received = self.events.recv_many(&mut batch, BATCH) => {
+                    if received == 0 {
+                        return;
+                    }
+                }
+            }
+            while let Err(error) = self.turn(batch.drain(..)).await {
+                error!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "could not store what rollouts and hosts did; nothing was done"
+                );
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(RETRY) => {}
+                }
+            }
+        }
+    }
+
+    /// Takes in what was said, decides, stores, and tells.
+    async fn turn(&mut self, events: impl Iterator<Item = Event> + Send) -> Result<(), R::Error> {
+        let (here, now) = (self.hosts.here(), (self.clock)());
+        let mut draft = Draft { live: self.live.clone(), number: self.number, ..Draft::default() };
+        for event in events {
+            match event {
+                Event::Start { role, epoch, serial, answer } => {
+                    match self.records.published(&role, epoch, serial).await? {
+                        Some((release, envelope)) => {
+                            let members = self.records.members(&role).await?;
+                            draft.start(release, envelope.into(), members, answer, now);
+                        }
+                        None => {
+                            let _ = answer.send(None);
+                        }
+                    }
+                }
+                Event::Heard { heard, stored } => {
+                    let again = matches!(heard.said, Said::Ended(_))
+                        && (draft.has_ended(&heard)
+                            || self.records.has_ended(&heard.host, &heard.activation).await?);
+                    draft.stored.push(stored);
+                    if !again {
+                        draft.hear(heard, &self.told);
+                    }
+                }
+            }
+        }
+        draft.advance(&here, now);
+        let changes = draft.changes(&self.live);
+        if !changes.is_empty() {
+            self.records.save(&changes).await?;
+        }
+        self.publish(draft, &changes, &here);
+        Ok(())
+    }
+
+    /// Everything is stored; now everybody may know.
+    fn publish(&mut self, draft: Draft, changes: &Changes, here: &BTreeMap<HostId, Here>) {
+        for (rollout, _) in &changes.rollouts {
+            let Release { role, serial, .. } = &rollout.release;
+            info!(rollout = %rollout.id, %role, %serial, state = ?rollout.state,
+                reasons = ?rollout.reasons, "rollout changed");
+        }
+        self.number = draft.number;
+        for (host, rollout, release) in draft.told {
+            info!(%host, rollout = %rollout, serial = %release.serial, "host assigned");
+            self.told.insert(host, (rollout, release));
+        }
+        for (old, shown) in draft.displaced {
+            shown.send_replace(old);
+        }
+        self.live = draft.live;
+        for live in self.live.values() {
+            live.shown.send_if_modified(|shown| {
+                let changed = !Arc::ptr_eq(shown, &live.rollout);
+                *shown = Arc::clone(&live.rollout);
+                changed
+            });
+        }
+        if !changes.is_empty() {
+            self.show();
+        }
+        self.hand_out(here);
+        for (answer, id) in draft.answers {
+            let started = self.live.values().find(|live| live.rollout.id == id);
+            let _ = answer.send(started.map(|live| Arc::clone(&live.rollout)));
+        }
+        for stored in draft.stored {
+            let _ = stored.send(());
+        }
+        if !changes.heard.is_empty() {
+            self.news.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    /// Brings the board up to date.
+    fn show(&self) {
+        let assignments: BTreeMap<_, _> = self
+            .told
+            .iter()
+            .map(|(host, (rollout, release))| {
+                let pending = self.live.get(&release.role).is_some_and(|live| {
+                    live.rollout.id == *rollout && live.rollout.is_pending(host)
+                });
+                let (rollout, release) = (rollout.clone(), release.clone());
+                (host.clone(), Assignment { rollout, release, pending })
+            })
+            .collect();
+        self.board.write(|board| {
+            board.newest = self
+                .live
+                .iter()
+                .map(|(role, live)| (role.clone(), live.shown.subscribe()))
+                .collect();
+            board.assignments = assignments;
+        });
+    }
+
+    /// Hands each connected host's stream what it should be told from now on.
+    fn hand_out(&mut self, here: &BTreeMap<HostId, Here>) {
+        self.handed.retain(|host, _| here.contains_key(host));
+        let wanted: Vec<_> = self.board.read(|board| {
+            here.iter()
+                .map(|(host, here)| {
+                    let pending = board.assignments.get(host).filter(|order| order.pending);
+                    (host.clone(), (here.stream, pending.cloned()))
+                })
+                .filter(|(host, wanted)| self.handed.get(host) != Some(wanted))
+                .collect()
+        });
+        for (host, (stream, assignment)) in wanted {
+            let order = assignment.as_ref().and_then(|assignment| {
+                let live = self.live.get(&assignment.release.role)?;
+                Some(Order { assignment: assignment.clone(), envelope: Arc::clone(&live.envelope) })
+            });
+            self.hosts.order(&host, order);
+            self.handed.insert(host, (stream, assignment));
+        }
+    }
+}
+
+/// How much that was said is taken in together.
+const BATCH: usize = 256;
+
+/// How long to wait after the store failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What will be so once it is stored.
+#[derive(Default)]
+struct Draft {
+    live: BTreeMap<Role, Live>,
+    number: u64,
+    /// Rollouts that a newer one took over, as they are left.
+    displaced: Vec<(Arc<Rollout>, watch::Sender<Arc<Rollout>>)>,
+    heard: Vec<Arc<Heard>>,
+    told: Vec<(HostId, RolloutId, Release)>,
+    stored: Vec<oneshot::Sender<()>>,
+    answers: Vec<(oneshot::Sender<Option<Arc<Rollout>>>, RolloutId)>,
+}
+
+impl Draft {
+    fn start(
+        &mut self,
+        release: Release,
+        envelope: Arc<[u8]>,
+        members: Vec<HostId>,
+        answer: oneshot::Sender<Option<Arc<Rollout>>>,
+        now: Timestamp,
+    ) {
+        let number = self.number.saturating_add(1);
+        let Ok(id) = format!("r-{number}").parse::<RolloutId>() else {
+            error!("the numbers for rollouts have run out");
+            return;
+        };
+        self.number = number;
+        let role = release.role.clone();
+        let rollout = Arc::new(Rollout::new(id.clone(), release, members, now));
+        let shown = watch::Sender::new(Arc::clone(&rollout));
+        if let Some(mut old) = self.live.insert(role, Live { rollout, envelope, shown }) {
+            Arc::make_mut(&mut old.rollout).supersede(&id, now);
+            self.displaced.push((old.rollout, old.shown));
+        }
+        self.answers.push((answer, id));
+    }
+
+    /// Whether the outcome of this activation was said a moment ago.
+    fn has_ended(&self, heard: &Heard) -> bool {
+        self.heard.iter().any(|earlier| {
+            matches!(earlier.said, Said::Ended(_))
+                && (&earlier.host, &earlier.activation) == (&heard.host, &heard.activation)
+        })
+    }
+
+    fn hear(&mut self, mut heard: Arc<Heard>, told: &BTreeMap<HostId, (RolloutId, Release)>) {
+        // A manifest that the host did not believe is the one that it was told.
+        if let (Said::Ended(report), Some((_, release))) = (&heard.said, told.get(&heard.host))
+            && report.about.is_none()
+            && let Said::Ended(report) = &mut Arc::make_mut(&mut heard).said
+        {
+            report.about = Some(release.order());
+        }
+        let theirs = self.live.values_mut().find(|l| l.rollout.hosts.contains_key(&heard.host));
+        if let Some(live) = theirs {
+            Arc::make_mut(&mut live.rollout).hear(&heard.host, &heard.said);
+        }
+        self.heard.push(heard);
+    }
+
+    fn advance(&mut self, here: &BTreeMap<HostId, Here>, now: Timestamp) {
+        for (role, live) in &mut self.live {
+            let present: Present = here
+                .iter()
+                .filter(|(_, here)| here.role == *role)
+                .map(|(host, here)| (host.clone(), here.confirmed))
+                .collect();
+            let mut next = (*live.rollout).clone();
+            for host in present.keys() {
+                next.join(host);
+            }
+            let (id, release) = (next.id.clone(), next.release.clone());
+            self.told.extend(
+                next.advance(&present, now)
+                    .into_iter()
+                    .map(|host| (host, id.clone(), release.clone())),
+            );
+            if next != *live.rollout {
+                live.rollout = Arc::new(next);
+            }
+        }
+    }
+
+    /// What differs from `before`.
+    fn changes(&self, before: &BTreeMap<Role, Live>) -> Changes {
+        let known: BTreeMap<&RolloutId, &Rollout> =
+            before.values().map(|live| (&live.rollout.id, &*live.rollout)).collect();
+        let displaced = self.displaced.iter().map(|(rollout, _)| rollout);
+        let rollouts = displaced
+            .chain(self.live.values().map(|live| &live.rollout))
+            .filter(|after| known.get(&after.id).is_none_or(|before| **before != ***after))
+            .map(|after| {
+                let same: BTreeSet<&HostId> =
+                    known.get(&after.id).map_or_else(BTreeSet::new, |b| {
+                        b.hosts
+                            .iter()
+                            .filter(|(id, h)| after.hosts.get(*id) == Some(h))
+                            .map(|(id, _)| id)
+                            .collect()
+                    });
+                let changed = after.hosts.keys().filter(|id| !same.contains(id)).cloned();
+                (Arc::clone(after), changed.collect())
+            })
+            .collect();
+        Changes { rollouts, heard: self.heard.clone() }
+    }
+}
+
+#[cfg(test)]
+#[path = "drive_tests.rs"]
+mod tests;

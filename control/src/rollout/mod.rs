@@ -1,0 +1,31 @@
+//! One rollout: a published manifest comes to its role's hosts, or stops.
+//!
+//! ```text
+//! start ─▶ Running ─▶ canary ─▶ the rest ─▶ Done        a newer rollout of the role ─▶ Superseded
+//!             └─────────┴──────────┴─▶ Stopped          a host failed or went back: the rest is untouched
+//! ```
+//!
+//! What a host says is an event; the event changes the rollout; [`step`] says what
+//! follows; [`drive`] stores both in one transaction, and only then tells hosts and
+//! watchers. After a restart the stored rollout is stepped again: there is no second
+//! way to go on.
+//!
+//! | file | holds | imports |
+//! | --- | --- | --- |
+//! | [`state`] | where a rollout and its hosts can stand (plain data) | – |
+//! | [`step`] | what follows, who is next, and why nobody is (pure) | state |
+//! | [`ports`] | what is needed of the world (traits) | state |
+//! | [`handle`] | what others can ask and say: [`Rollouts`] | ports |
+//! | [`drive`] | the one task that owns all running rollouts | all |
+//!
+//! Promise, held by property tests in `step.rs`: never more than one host is touched
+//! before it has confirmed, and nobody new is after a stop.
+
+pub mod drive;
+pub mod handle;
+pub mod ports;
+pub mod state;
+pub mod step;
+
+pub use drive::Drive;
+pub use handle::Rollouts;

@@ -1,0 +1,354 @@
+//! What follows in a rollout: pure, and the only place that decides.
+//!
+//! The strategy is one canary, then all the rest at once. The first host that ends
+//! other than confirmed stops the rollout, and nobody new is touched. What a host
+//! says may come twice, late or after a reconnect; it changes nothing then.
+
+use std::collections::BTreeMap;
+
+use floe_proto::id::{HostId, RolloutId};
+use floe_proto::report::Outcome;
+use floe_proto::time::Timestamp;
+
+use super::state::{Confirmed, Host, Release, Rollout, Said, Standing, State, Wave};
+
+/// The hosts that are connected, each with what it says it has confirmed.
+pub type Present = BTreeMap<HostId, Option<Confirmed>>;
+
+/// What should happen next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Tell these hosts; they are the wave's.
+    Assign(Wave, Vec<HostId>),
+    /// Nothing, because of this.
+    Wait(Vec<String>),
+    /// Nobody new, because of this.
+    Stop(Vec<String>),
+    /// Every host that could be reached has confirmed; who could not is named.
+    Done(Vec<String>),
+}
+
+impl Rollout {
+    /// A rollout in which nothing has happened yet.
+    pub fn new(
+        id: RolloutId,
+        release: Release,
+        hosts: impl IntoIterator<Item = HostId>,
+        now: Timestamp,
+    ) -> Self {
+        let hosts = hosts.into_iter().map(|host| (host, untouched())).collect();
+        let (state, reasons, ended) = (State::Running, Vec::new(), None);
+        Self { id, release, state, reasons, hosts, started: now, ended }
+    }
+
+    /// Takes in a host that came to the role after the start. A rollout that is over
+    /// for good takes nobody.
+    pub fn join(&mut self, host: &HostId) {
+        if matches!(self.state, State::Running | State::Done) && !self.hosts.contains_key(host) {
+            self.hosts.insert(host.clone(), untouched());
+        }
+    }
+
+    /// A newer rollout of the role takes over: nothing more follows from this one.
+    pub fn supersede(&mut self, by: &RolloutId, now: Timestamp) {
+        match self.state {
+            State::Running => {
+                self.state = State::Superseded;
+                self.reasons = vec![format!("rollout `{by}` of the same role took over")];
+            }
+            State::Done | State::Stopped | State::Superseded => {}
+        }
+        self.ended = self.ended.or(Some(now));
+    }
+
+    /// Takes in what `host` says of an activation. What is about another manifest,
+    /// comes twice, or comes from a host that was not told, changes nothing; but a
+    /// host that confirms has confirmed. A report about a manifest that the host did
+    /// not believe is about the one that it was told.
+    pub fn hear(&mut self, host: &HostId, said: &Said) {
+        let (order, wanted) = (self.release.order(), self.release.manifest);
+        let Some(host) = self.hosts.get_mut(host) else { return };
+        let told = host.standing.is_at_work();
+        match said {
+            Said::Entered { about, phase, detail } if *about == order && told => {
+                host.standing = Standing::Activating(*phase);
+                host.reason.clone_from(detail);
+            }
+            Said::Ended(report) if report.about.unwrap_or(order) == order => {
+                let confirmed = report.outcome == Outcome::Confirmed;
+                if confirmed && report.manifest != Some(wanted) {
+                    if told {
+                        host.standing = Standing::Ended(Outcome::Failed);
+                        host.reason = FORGED.to_owned();
+                    }
+                } else if told || (confirmed && !host.standing.has_ended()) {
+                    host.standing = Standing::Ended(report.outcome);
+                    host.reason.clone_from(&report.reason);
+                    host.unchanged = report.unchanged;
+                    host.build_ms = report.build_ms;
+                }
+            }
+            Said::Entered { .. } | Said::Wrote { .. } | Said::Ended(_) => {}
+        }
+    }
+
+    /// Does what follows from where everything stands; says which hosts are newly to
+    /// be told.
+    pub fn advance(&mut self, present: &Present, now: Timestamp) -> Vec<HostId> {
+        if self.state == State::Superseded {
+            return Vec::new();
+        }
+        self.learn(present);
+        let mut told = Vec::new();
+        loop {
+            let (state, reasons) = match decide(self, present) {
+                Decision::Assign(wave, hosts) => {
+                    for id in hosts {
+                        if let Some(host) = self.hosts.get_mut(&id) {
+                            host.wave = wave;
+                            host.standing = Standing::Assigned;
+                            host.reason.clear();
+                            host.assigned = Some(now);
+                        }
+                        told.push(id);
+                    }
+                    continue;
+                }
+                // Who returns to a rollout that is done is no reason to begin it anew.
+                Decision::Wait(reasons) => (self.state, reasons),
+                Decision::Stop(reasons) => (State::Stopped, reasons),
+                Decision::Done(reasons) => (State::Done, reasons),
+            };
+            (self.state, self.reasons) = (state, reasons);
+            break;
+        }
+        if self.state == State::Done || self.canary_confirmed() {
+            self.name_the_offline(present);
+        }
+        let over = match self.state {
+            State::Running => false,
+            State::Done | State::Superseded => true,
+            State::Stopped => !self
+                .hosts
+                .iter()
+                .any(|(id, host)| host.standing.is_at_work() && present.contains_key(id)),
+        };
+        if over {
+            self.ended = self.ended.or(Some(now));
+        }
+        told
+    }
+
+    /// Whether `host` should be told, or told again when it reconnects. A stopped
+    /// rollout tells nobody once those who were at work have ended.
+    pub fn is_pending(&self, host: &HostId) -> bool {
+        let at_work = self.hosts.get(host).is_some_and(|host| host.standing.is_at_work());
+        at_work
+            && match self.state {
+                State::Running | State::Done => true,
+                State::Stopped => self.ended.is_none(),
+                State::Superseded => false,
+            }
+    }
+
+    /// Takes in what connected hosts say they have confirmed.
+    fn learn(&mut self, present: &Present) {
+        for (id, host) in &mut self.hosts {
+            let Some(Some(confirmed)) = present.get(id) else { continue };
+            let untouched = matches!(host.standing, Standing::Untouched | Standing::Offline);
+            let order = (confirmed.epoch, confirmed.serial);
+            if order == self.release.order() && confirmed.manifest == self.release.manifest {
+                // Who is activating says so itself, and with figures.
+                if untouched || host.standing == Standing::Assigned {
+                    host.standing = Standing::Ended(Outcome::Confirmed);
+                    host.reason = "had confirmed this manifest already".to_owned();
+                    host.unchanged = true;
+                }
+            } else if order >= self.release.order() && untouched {
+                host.standing = Standing::Ended(Outcome::Failed);
+                host.reason = if order == self.release.order() {
+                    format!("has confirmed another manifest under serial {}", confirmed.serial)
+                } else {
+                    format!(
+                        "has confirmed serial {} already, and never goes below it",
+                        confirmed.serial
+                    )
+                };
+            }
+        }
+    }
+
+    fn canary_confirmed(&self) -> bool {
+        self.hosts.values().any(|host| {
+            host.wave == Wave::Canary && host.standing == Standing::Ended(Outcome::Confirmed)
+        })
+    }
+
+    fn name_the_offline(&mut self, present: &Present) {
+        let stopped = self.state == State::Stopped;
+        for (id, host) in &mut self.hosts {
+            let waits = host.standing == Standing::Untouched && !present.contains_key(id);
+            if waits && !stopped {
+                host.standing = Standing::Offline;
+                host.reason = "is not connected; gets it when it returns".to_owned();
+            }
+        }
+    }
+}
+
+impl Standing {
+    /// Whether an outcome is known.
+    pub const fn has_ended(self) -> bool {
+        match self {
+            Self::Ended(_) => true,
+            Self::Untouched | Self::Offline | Self::Assigned | Self::Activating(_) => false,
+        }
+    }
+
+    /// Whether it was told and has not ended.
+    pub const fn is_at_work(self) -> bool {
+        match self {
+            Self::Assigned | Self::Activating(_) => true,
+            Self::Untouched | Self::Offline | Self::Ended(_) => false,
+        }
+    }
+}
+
+const FORGED: &str = "confirmed another manifest of the same serial: somebody may be forging them";
+
+/// The strategy.
+pub fn decide(rollout: &Rollout, present: &Present) -> Decision {
+    let stopping = failures(rollout);
+    if !stopping.is_empty() || rollout.state == State::Stopped {
+        return Decision::Stop(stopped(rollout, stopping));
+    }
+    if rollout.hosts.is_empty() {
+        return Decision::Wait(vec![format!(
+            "no host of role `{}` is enrolled yet",
+            rollout.release.role
+        )]);
+    }
+    let waiting = || {
+        rollout
+            .hosts
+            .iter()
+            .filter(|(_, host)| !host.standing.has_ended() && !host.standing.is_at_work())
+            .map(|(id, _)| id)
+    };
+    let (here, away): (Vec<_>, Vec<_>) = waiting().partition(|id| present.contains_key(*id));
+
+    match rollout.hosts.iter().find(|(_, host)| host.wave == Wave::Canary) {
+        Some((id, host)) if !host.standing.has_ended() => {
+            Decision::Wait(vec![at_work("the canary ", id, host, present)])
+        }
+        Some(_) if !here.is_empty() => {
+            Decision::Assign(Wave::Rest, here.into_iter().cloned().collect())
+        }
+        None if let Some(first) = here.first() => {
+            Decision::Assign(Wave::Canary, vec![(*first).clone()])
+        }
+        Some(_) | None => {
+            let mut reasons: Vec<_> = rollout
+                .hosts
+                .iter()
+                .filter(|(_, host)| host.standing.is_at_work())
+                .map(|(id, host)| at_work("", id, host, present))
+                .collect();
+            let busy = !reasons.is_empty();
+            let reached = rollout.hosts.values().any(|host| host.standing.has_ended());
+            if !away.is_empty() {
+                let verb = if away.len() == 1 { "is" } else { "are" };
+                let gets = if away.len() == 1 {
+                    "gets it when it returns"
+                } else {
+                    "get it when they return"
+                };
+                reasons.push(format!("{} {verb} not connected; {gets}", names(&away)));
+            }
+            if busy {
+                Decision::Wait(reasons)
+            } else if reached {
+                Decision::Done(reasons)
+            } else {
+                reasons
+                    .insert(0, format!("no host of role `{}` is connected", rollout.release.role));
+                Decision::Wait(reasons)
+            }
+        }
+    }
+}
+
+/// One sentence for each host that ended other than wanted.
+fn failures(rollout: &Rollout) -> Vec<String> {
+    let sentence = |(id, host): (&HostId, &Host)| {
+        let Standing::Ended(outcome) = host.standing else { return None };
+        let what = match outcome {
+            Outcome::Confirmed => return None,
+            Outcome::Failed => "failed, nothing on it was changed",
+            Outcome::RolledBack => "went back to what it ran before",
+            Outcome::Superseded => "was switched by somebody else meanwhile and left alone",
+            Outcome::Quarantined => "could neither go on nor back and needs a human",
+        };
+        Some(if host.reason.is_empty() {
+            format!("`{id}` {what}")
+        } else {
+            format!("`{id}` {what}: {}", host.reason)
+        })
+    };
+    rollout.hosts.iter().filter_map(sentence).collect()
+}
+
+/// Why it stopped, and whom that spared.
+fn stopped(rollout: &Rollout, mut reasons: Vec<String>) -> Vec<String> {
+    let standing = |wanted: fn(Standing) -> bool| {
+        rollout.hosts.iter().filter(move |(_, host)| wanted(host.standing)).map(|(id, _)| id)
+    };
+    let spared: Vec<_> =
+        standing(|s| matches!(s, Standing::Untouched | Standing::Offline)).collect();
+    if !spared.is_empty() {
+        let verb = if spared.len() == 1 { "was" } else { "were" };
+        reasons.push(format!("{} {verb} not touched: the rollout stopped first", names(&spared)));
+    }
+    let at_work: Vec<_> = standing(Standing::is_at_work).collect();
+    if !at_work.is_empty() {
+        let verb = if at_work.len() == 1 { "was" } else { "were" };
+        reasons.push(format!("{} {verb} already at work when it stopped", names(&at_work)));
+    }
+    reasons
+}
+
+fn at_work(what: &str, id: &HostId, host: &Host, present: &Present) -> String {
+    let doing = match host.standing {
+        Standing::Activating(phase) => phase.as_str(),
+        Standing::Untouched | Standing::Offline | Standing::Assigned | Standing::Ended(_) => {
+            "told, nothing heard yet"
+        }
+    };
+    let gone = if present.contains_key(id) { "" } else { ", not connected" };
+    format!("waiting for {what}`{id}` ({doing}{gone})")
+}
+
+/// At most ten names; a fleet has hundreds.
+fn names(ids: &[&HostId]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<_> = ids.iter().take(SHOWN).map(|id| format!("`{id}`")).collect();
+    match ids.len().checked_sub(SHOWN) {
+        None | Some(0) => shown.join(", "),
+        Some(more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn untouched() -> Host {
+    Host {
+        wave: Wave::Rest,
+        standing: Standing::Untouched,
+        reason: String::new(),
+        unchanged: false,
+        build_ms: 0,
+        assigned: None,
+    }
+}
+
+#[cfg(test)]
+#[path = "step_tests.rs"]
+mod tests;

@@ -1,0 +1,280 @@
+//! One host's open stream: what it says goes to the rollouts, what it should run goes
+//! to it, and what it reported is acknowledged once it is stored.
+//!
+//! The conversation is driven by whoever reads its answers, and is over when that one
+//! stops: no task of its own, nothing to clean up but what `Drop` does. A host that
+//! is silent for three heartbeats is gone.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use floe_proto::id::{ActivationId, Epoch, HostId, Role, RolloutId, Serial};
+use floe_proto::pb::{self, from_agent, to_agent};
+use floe_proto::report::Outcome;
+use floe_proto::wire;
+use futures_util::stream::{self, FuturesUnordered, Stream, StreamExt as _};
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::failure;
+use crate::rollout::Rollouts;
+use crate::rollout::ports::{Clock, Order, Records};
+use crate::rollout::state::{Confirmed, Heard, Report, Said};
+use crate::session::registry::Greeting;
+use crate::session::text::{MAX_LINE, MAX_NAME, MAX_REASON, harmless};
+use crate::session::{Seat, Sessions, director};
+
+/// How often an agent should say that it is there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How long it may say nothing at all before it counts as gone.
+const SILENCE: Duration = HEARTBEAT.saturating_mul(3);
+
+/// How long it may take to say hello.
+const HELLO: Duration = Duration::from_secs(10);
+
+/// The most lines of one message that are kept.
+const MAX_LINES: usize = 256;
+
+/// One host's open stream.
+pub(super) struct Conversation<I, R> {
+    host: HostId,
+    role: Role,
+    inbound: I,
+    sessions: Sessions,
+    rollouts: Rollouts<R>,
+    clock: Clock,
+    /// From the hello on.
+    seat: Option<Seat>,
+    /// On whose behalf the host was sent something last.
+    sent: Option<RolloutId>,
+    /// Reports that are being stored.
+    storing: FuturesUnordered<Storing>,
+    /// How long the host may say nothing at all.
+    silence: Duration,
+    /// When it counts as gone.
+    deadline: Instant,
+}
+
+type Storing = Pin<Box<dyn Future<Output = Result<Stored, Status>> + Send>>;
+
+/// A report that is on record.
+struct Stored {
+    activation: ActivationId,
+    running: String,
+    confirmed: Option<Confirmed>,
+}
+
+impl<I, R> Conversation<I, R>
+where
+    I: Stream<Item = Result<pb::FromAgent, Status>> + Send + Unpin + 'static,
+    R: Records + Clone,
+{
+    pub(super) fn new(
+        host: HostId,
+        role: Role,
+        inbound: I,
+        sessions: Sessions,
+        rollouts: Rollouts<R>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            host,
+            role,
+            inbound,
+            sessions,
+            rollouts,
+            clock,
+            seat: None,
+            sent: None,
+            storing: FuturesUnordered::new(),
+            silence: SILENCE,
+            deadline: Instant::now() + HELLO,
+        }
+    }
+
+    /// What the host is answered, until one side ends it.
+    pub(super) fn answers(
+        self,
+    ) -> impl Stream<Item = Result<pb::ToAgent, Status>> + Send + 'static {
+        stream::unfold(Some(self), |conversation| async move {
+            let mut conversation = conversation?;
+            match conversation.next().await {
+                Ok(Some(message)) => {
+                    Some((Ok(pb::ToAgent { message: Some(message) }), Some(conversation)))
+                }
+                Ok(None) => None,
+                Err(status) => Some((Err(status), None)),
+            }
+        })
+    }
+
+    /// The next answer; `None` when the host has closed its side.
+    async fn next(&mut self) -> Result<Option<to_agent::Message>, Status> {
+        if self.seat.is_none() {
+            return self.greet().await;
+        }
+        loop {
+            let Some(seat) = &mut self.seat else { return Ok(None) };
+            if let Some(order) = due(seat, self.sent.as_ref()) {
+                self.sent = Some(order.assignment.rollout.clone());
+                return Ok(Some(to_agent::Message::Assignment(pb::Assignment {
+                    manifest_envelope: order.envelope.to_vec(),
+                    rollout: order.assignment.rollout.into(),
+                })));
+            }
+            tokio::select! {
+                ended = &mut seat.ended => {
+                    return Err(ended.unwrap_or_else(|_| Status::unavailable("the stream was ended")));
+                }
+                Some(stored) = self.storing.next() => {
+                    let Stored { activation, running, confirmed } = stored?;
+                    seat.runs(running);
+                    if let Some(confirmed) = confirmed {
+                        seat.confirms(confirmed);
+                    }
+                    let activation = activation.into();
+                    let received = pb::ReportReceived { activation };
+                    return Ok(Some(to_agent::Message::ReportReceived(received)));
+                }
+                changed = seat.wanted.changed() => {
+                    if changed.is_err() {
+                        // Whoever took the sender away has said why in `ended`.
+                        return Err((&mut seat.ended).await.unwrap_or_else(|_| {
+                            Status::unavailable("the stream was ended")
+                        }));
+                    }
+                }
+                message = self.inbound.next() => {
+                    let Some(message) = message.transpose()? else { return Ok(None) };
+                    self.deadline = Instant::now() + self.silence;
+                    seat.is_heard();
+                    self.take(message).await?;
+                }
+                () = tokio::time::sleep_until(self.deadline) => {
+                    return Err(Status::deadline_exceeded("no heartbeat came"));
+                }
+            }
+        }
+    }
+
+    /// The first message is a hello, the first answer a welcome.
+    async fn greet(&mut self) -> Result<Option<to_agent::Message>, Status> {
+        let first = tokio::time::timeout_at(self.deadline, self.inbound.next())
+            .await
+            .map_err(|_| Status::deadline_exceeded("no hello came"))?;
+        let Some(first) = first.transpose()? else { return Ok(None) };
+        let Some(from_agent::Message::Hello(hello)) = first.message else {
+            return Err(Status::invalid_argument("the first message must be a hello"));
+        };
+        let greeting = Greeting {
+            agent_version: harmless(&hello.agent_version, MAX_NAME),
+            system: harmless(&hello.system, MAX_NAME),
+            running: harmless(&hello.running, MAX_NAME),
+            confirmed: hello.confirmed.map(confirmed).transpose()?,
+        };
+        self.deadline = Instant::now() + self.silence;
+        self.seat = Some(self.sessions.open(self.host.clone(), self.role.clone(), greeting));
+        let heartbeat_seconds = u32::try_from(HEARTBEAT.as_secs()).unwrap_or(u32::MAX);
+        Ok(Some(to_agent::Message::Welcome(pb::Welcome { heartbeat_seconds })))
+    }
+
+    /// Passes on what the host says.
+    async fn take(&mut self, message: pb::FromAgent) -> Result<(), Status> {
+        let (activation, said) = match message.message {
+            Some(from_agent::Message::Hello(_)) => {
+                return Err(Status::invalid_argument("a hello is said once"));
+            }
+            // A message of a kind that this version does not know is a sign of life.
+            Some(from_agent::Message::Heartbeat(pb::Heartbeat {})) | None => return Ok(()),
+            Some(from_agent::Message::Progress(progress)) => {
+                let about = about(progress.epoch, progress.serial);
+                let (Some(about), Some(phase)) = (about, wire::phase(progress.phase)) else {
+                    return Ok(());
+                };
+                let detail = harmless(&progress.detail, MAX_REASON);
+                (progress.activation, Said::Entered { about, phase, detail })
+            }
+            Some(from_agent::Message::Output(output)) => {
+                let lines = output.lines.iter().take(MAX_LINES);
+                let lines = lines.map(|line| harmless(line, MAX_LINE)).collect();
+                let phase = wire::phase(output.phase);
+                (output.activation, Said::Wrote { phase, lines })
+            }
+            Some(from_agent::Message::Report(report)) => {
+                let activation = report.activation.clone();
+                (activation, Said::Ended(parse_report(report)))
+            }
+        };
+        let activation: ActivationId = activation.parse().map_err(failure::malformed)?;
+        let report = match &said {
+            Said::Ended(report) => Some(report.clone()),
+            Said::Entered { .. } | Said::Wrote { .. } => None,
+        };
+        let heard = Heard {
+            host: self.host.clone(),
+            activation: activation.clone(),
+            at: (self.clock)(),
+            said,
+        };
+        let stored =
+            self.rollouts.hear(heard).await.map_err(|error| failure::internal(&error, true))?;
+        if let Some(report) = report {
+            self.storing.push(Box::pin(async move {
+                stored.await.map_err(|_| {
+                    Status::unavailable("the report could not be stored; say it again")
+                })?;
+                let confirmed = match (report.outcome, report.about, report.manifest) {
+                    (Outcome::Confirmed, Some((epoch, serial)), Some(manifest)) => {
+                        Some(Confirmed { epoch, serial, manifest })
+                    }
+                    (..) => None,
+                };
+                Ok(Stored { activation, running: report.running, confirmed })
+            }));
+        }
+        Ok(())
+    }
+}
+
+/// What the host should be sent now, if anything.
+fn due(seat: &mut Seat, sent: Option<&RolloutId>) -> Option<Order> {
+    let confirmed = seat.confirmed();
+    let wanted = seat.wanted.borrow_and_update();
+    wanted
+        .as_ref()
+        .filter(|order| director::is_due(&order.assignment, confirmed.as_ref(), sent))
+        .cloned()
+}
+
+/// An outcome that is not known counts as failed (session.proto, `Outcome`).
+fn parse_report(report: pb::Report) -> Report {
+    let (outcome, unknown) = match wire::outcome(report.outcome) {
+        Some(outcome) => (outcome, ""),
+        None => (Outcome::Failed, "the agent reported an outcome that is not known here: "),
+    };
+    Report {
+        about: about(report.epoch, report.serial),
+        manifest: report.manifest_digest.parse().ok(),
+        outcome,
+        reason: harmless(&format!("{unknown}{}", report.reason), MAX_REASON),
+        running: harmless(&report.running, MAX_NAME),
+        unchanged: report.unchanged,
+        build_ms: report.build_ms,
+    }
+}
+
+fn about(epoch: u64, serial: u64) -> Option<(Epoch, Serial)> {
+    Some((Epoch::new(epoch.try_into().ok()?), serial.try_into().ok()?))
+}
+
+fn confirmed(confirmed: pb::Confirmed) -> Result<Confirmed, Status> {
+    let (epoch, serial) = about(confirmed.epoch, confirmed.serial)
+        .ok_or_else(|| Status::invalid_argument("what was confirmed has no such number"))?;
+    let manifest = confirmed.manifest_digest.parse().map_err(failure::malformed)?;
+    Ok(Confirmed { epoch, serial, manifest })
+}
+
+#[cfg(test)]
+#[path = "conversation_tests.rs"]
+mod tests;

@@ -1,0 +1,200 @@
+//! One host's stream, with the real rollouts and the real store behind it.
+
+use std::sync::Arc;
+
+use floe_proto::digest::Digest;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use super::*;
+use crate::rollout::Drive;
+use crate::rollout::state::{Rollout, State};
+use crate::store::{ManifestRecord, Store};
+
+type Inbound = ReceiverStream<Result<pb::FromAgent, Status>>;
+type Answers = Pin<Box<dyn Stream<Item = Result<pb::ToAgent, Status>> + Send>>;
+
+struct World {
+    sessions: Sessions,
+    rollouts: Rollouts<Store>,
+    store: Store,
+    _tasks: JoinSet<()>,
+    _dir: tempfile::TempDir,
+}
+
+/// An agent's end of a stream.
+struct Agent {
+    says: mpsc::Sender<Result<pb::FromAgent, Status>>,
+    hears: Answers,
+}
+
+impl World {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("floe.sqlite")).await.unwrap();
+        let sessions = Sessions::new(crate::clock::now);
+        let (rollouts, drive) = Drive::new(store.clone(), sessions.clone(), crate::clock::now);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(drive.run(CancellationToken::new()));
+        let record = ManifestRecord {
+            digest: Digest::of(b"manifest"),
+            role: "www".parse().unwrap(),
+            epoch: Epoch::default(),
+            serial: Serial::FIRST,
+            envelope: b"envelope".to_vec(),
+            payload: Digest::of(b"payload"),
+            payload_length: 7,
+            publisher: "ada".into(),
+            begun: crate::clock::now(),
+            published: None,
+        };
+        store.begin_publication(&record).await.unwrap();
+        store.finish_publication(&record.digest, crate::clock::now()).await.unwrap();
+        Self { sessions, rollouts, store, _tasks: tasks, _dir: dir }
+    }
+
+    fn open(&self, host: &str) -> Agent {
+        let (says, inbound) = mpsc::channel(16);
+        let conversation: Conversation<Inbound, Store> = Conversation::new(
+            host.parse().unwrap(),
+            "www".parse().unwrap(),
+            ReceiverStream::new(inbound),
+            self.sessions.clone(),
+            self.rollouts.clone(),
+            crate::clock::now,
+        );
+        Agent { says, hears: Box::pin(conversation.answers()) }
+    }
+
+    async fn connect(&self, host: &str, confirmed: Option<pb::Confirmed>) -> Agent {
+        let mut agent = self.open(host);
+        let hello =
+            pb::Hello { confirmed, agent_version: "0.1.0\u{1b}".into(), ..Default::default() };
+        agent.say(from_agent::Message::Hello(hello)).await;
+        assert!(matches!(agent.hear().await, Ok(to_agent::Message::Welcome(_))));
+        agent
+    }
+
+    async fn roll_out(&self) -> Arc<Rollout> {
+        let role = "www".parse().unwrap();
+        self.rollouts.start(role, Epoch::default(), Serial::FIRST).await.unwrap()
+    }
+}
+
+impl Agent {
+    async fn say(&self, message: from_agent::Message) {
+        self.says.send(Ok(pb::FromAgent { message: Some(message) })).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> Result<to_agent::Message, Status> {
+        self.hears.next().await.unwrap().map(|answer| answer.message.unwrap())
+    }
+
+    async fn report(&self, outcome: pb::Outcome) {
+        let report = pb::Report {
+            activation: "x-1".into(),
+            serial: 1,
+            manifest_digest: Digest::of(b"manifest").to_string(),
+            outcome: outcome.into(),
+            reason: "nginx\u{1b}[2J".into(),
+            running: "/nix/store/new".into(),
+            ..Default::default()
+        };
+        self.say(from_agent::Message::Report(report)).await;
+    }
+}
+
+fn confirmed() -> pb::Confirmed {
+    pb::Confirmed { epoch: 0, serial: 1, manifest_digest: Digest::of(b"manifest").to_string() }
+}
+
+#[tokio::test]
+async fn an_order_goes_out_and_its_report_is_acknowledged_once_it_is_stored() {
+    let world = World::start().await;
+    let mut agent = world.connect("local-a", None).await;
+    let rollout = world.roll_out().await;
+    let Ok(to_agent::Message::Assignment(assignment)) = agent.hear().await else {
+        panic!("an assignment was due")
+    };
+    assert_eq!(assignment.manifest_envelope, b"envelope");
+    assert_eq!(assignment.rollout, rollout.id.to_string());
+
+    agent.report(pb::Outcome::Confirmed).await;
+    let received = pb::ReportReceived { activation: "x-1".into() };
+    assert_eq!(agent.hear().await.unwrap(), to_agent::Message::ReportReceived(received));
+    let host = "local-a".parse().unwrap();
+    let stored = world.store.activations(&host, 1).await.unwrap().remove(0);
+    assert_eq!(stored.outcome, Some(Outcome::Confirmed));
+    assert_eq!(stored.reason, "nginx\\u{1b}[2J", "what drives a terminal is written out");
+    let presence = world.sessions.presence(&host).unwrap();
+    assert_eq!(presence.confirmed.unwrap().serial, Serial::FIRST);
+    assert_eq!(
+        (presence.running.as_str(), presence.agent_version.as_str()),
+        ("/nix/store/new", "0.1.0\\u{1b}")
+    );
+    assert_eq!(world.rollouts.show(&rollout.id).await.unwrap().unwrap().state, State::Done);
+}
+
+#[tokio::test]
+async fn a_host_that_reconnects_is_told_again_until_it_has_answered() {
+    let world = World::start().await;
+    let mut agent = world.connect("local-a", None).await;
+    world.roll_out().await;
+    assert!(matches!(agent.hear().await, Ok(to_agent::Message::Assignment(_))));
+    drop(agent);
+    let mut agent = world.connect("local-a", None).await;
+    assert!(matches!(agent.hear().await, Ok(to_agent::Message::Assignment(_))));
+}
+
+#[tokio::test]
+async fn a_host_is_never_sent_what_it_has_confirmed() {
+    let world = World::start().await;
+    let mut agent = world.connect("local-a", Some(confirmed())).await;
+    let rollout = world.roll_out().await;
+    assert_eq!(rollout.state, State::Done, "{:?}", rollout.reasons);
+    // What it hears next is the answer to its report, and no assignment before it.
+    agent.report(pb::Outcome::Confirmed).await;
+    assert!(matches!(agent.hear().await, Ok(to_agent::Message::ReportReceived(_))));
+}
+
+#[tokio::test]
+async fn a_newer_stream_ends_the_older_with_aborted() {
+    let world = World::start().await;
+    let mut older = world.connect("local-a", None).await;
+    let _newer = world.connect("local-a", None).await;
+    assert_eq!(older.hear().await.unwrap_err().code(), Code::Aborted);
+    assert!(older.hears.next().await.is_none());
+}
+
+#[tokio::test]
+async fn who_does_not_begin_with_a_hello_is_refused() {
+    let world = World::start().await;
+    let mut agent = world.open("local-a");
+    agent.say(from_agent::Message::Heartbeat(pb::Heartbeat {})).await;
+    assert_eq!(agent.hear().await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_host_that_is_silent_is_gone() {
+    let world = World::start().await;
+    let host: HostId = "local-a".parse().unwrap();
+    let (says, inbound) = mpsc::channel(1);
+    let mut conversation: Conversation<Inbound, Store> = Conversation::new(
+        host.clone(),
+        "www".parse().unwrap(),
+        ReceiverStream::new(inbound),
+        world.sessions.clone(),
+        world.rollouts.clone(),
+        crate::clock::now,
+    );
+    conversation.silence = Duration::from_millis(20);
+    let mut agent = Agent { says, hears: Box::pin(conversation.answers()) };
+    agent.say(from_agent::Message::Hello(pb::Hello::default())).await;
+    assert!(matches!(agent.hear().await, Ok(to_agent::Message::Welcome(_))));
+    assert!(world.sessions.presence(&host).unwrap().online);
+    assert_eq!(agent.hear().await.unwrap_err().code(), Code::DeadlineExceeded);
+    assert!(!world.sessions.presence(&host).unwrap().online);
+}

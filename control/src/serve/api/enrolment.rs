@@ -1,0 +1,80 @@
+//! `floe.v1.Enrolment`: parse, ask the store, answer.
+
+use std::sync::Arc;
+
+use floe_proto::id::HostId;
+use floe_proto::pb;
+use tonic::{Request, Response, Status};
+use tracing::{info, warn};
+
+use super::failure;
+use crate::clock;
+use crate::enrol::ca::RequestedKey;
+use crate::enrol::token::JoinToken;
+use crate::serve::app::App;
+use crate::serve::auth;
+use crate::store::{Redeemed, Redemption};
+
+/// The handler.
+pub struct Enrolment {
+    app: Arc<App>,
+}
+
+impl Enrolment {
+    /// The handler of a running control plane.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+#[tonic::async_trait]
+impl pb::enrolment_server::Enrolment for Enrolment {
+    async fn enrol(
+        &self,
+        request: Request<pb::EnrolRequest>,
+    ) -> Result<Response<pb::EnrolReply>, Status> {
+        let (app, now) = (&self.app, clock::now());
+        let address = auth::address(&request)?;
+        if !app.attempts.may_try(address, now) {
+            return Err(Status::resource_exhausted("too many attempts; try again in a minute"));
+        }
+        let request = request.into_inner();
+        let host: HostId = request.host.parse().map_err(failure::malformed)?;
+        let key =
+            RequestedKey::from_request(&request.certificate_request).map_err(failure::malformed)?;
+        let pb::enrol_request::Attestation::Token(token) = request
+            .attestation
+            .ok_or_else(|| Status::invalid_argument("there is no attestation"))?;
+        let refused = || {
+            app.attempts.refused(address, now);
+            warn!(%host, %address, "refused an enrolment");
+            Status::unauthenticated("the join token is unknown, used or expired")
+        };
+        let token = JoinToken::parse(&token).map_err(|_| refused())?;
+
+        let issued = app
+            .authority
+            .issue_host(&host, &key, now)
+            .map_err(|error| failure::internal(&error, false))?;
+        let attempt = Redemption {
+            token: token.digest(),
+            host: host.clone(),
+            key: key.digest(),
+            certificate_serial: issued.serial,
+            certificate_expires: issued.expires,
+        };
+        match app.store.redeem(&attempt, now).await.map_err(failure::of_store)? {
+            Redeemed::Enrolled(role) => {
+                info!(%host, %role, %address, "enrolled");
+                let certificate = issued.certificate.to_vec();
+                Ok(Response::new(pb::EnrolReply { certificate, role: role.into() }))
+            }
+            Redeemed::Refused => Err(refused()),
+            Redeemed::OtherKey => {
+                warn!(%host, %address, "refused an enrolment: the id has another key");
+                let text = format!("`{host}` is enrolled with another key");
+                Err(Status::already_exists(text))
+            }
+        }
+    }
+}

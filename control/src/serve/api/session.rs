@@ -1,0 +1,72 @@
+//! `floe.v1.HostSession`: a host's stream, and where its payload can be had.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use floe_proto::digest::Digest;
+use floe_proto::pb;
+use futures_util::Stream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::conversation::Conversation;
+use super::failure;
+use crate::clock;
+use crate::serve::app::App;
+use crate::serve::auth;
+
+/// The handler.
+pub struct Session {
+    app: Arc<App>,
+}
+
+impl Session {
+    /// The handler of a running control plane.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+#[tonic::async_trait]
+impl pb::host_session_server::HostSession for Session {
+    type OpenStream = Pin<Box<dyn Stream<Item = Result<pb::ToAgent, Status>> + Send>>;
+
+    async fn open(
+        &self,
+        request: Request<Streaming<pb::FromAgent>>,
+    ) -> Result<Response<Self::OpenStream>, Status> {
+        let host = auth::host(&request)?;
+        let record = self.app.store.host(&host).await.map_err(failure::of_store)?;
+        let role = record
+            .map(|record| record.role)
+            .ok_or_else(|| Status::permission_denied("this host is not on record"))?;
+        let conversation = Conversation::new(
+            host,
+            role,
+            request.into_inner(),
+            self.app.sessions.clone(),
+            self.app.rollouts.clone(),
+            clock::now,
+        );
+        Ok(Response::new(Box::pin(conversation.answers())))
+    }
+
+    async fn locate_payload(
+        &self,
+        request: Request<pb::LocatePayloadRequest>,
+    ) -> Result<Response<pb::LocatePayloadReply>, Status> {
+        let host = auth::host(&request)?;
+        let payload: Digest =
+            request.into_inner().payload_digest.parse().map_err(failure::malformed)?;
+        let assigned = self.app.rollouts.assignment(&host);
+        if assigned.is_none_or(|assigned| assigned.release.payload != payload) {
+            return Err(Status::not_found("this is not the payload of the host's assignment"));
+        }
+        let url = self
+            .app
+            .objects
+            .download(&payload)
+            .await
+            .map_err(|error| failure::internal(&error, true))?;
+        Ok(Response::new(pb::LocatePayloadReply { url }))
+    }
+}

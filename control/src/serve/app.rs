@@ -1,0 +1,32 @@
+//! What handlers are given: handles, all cheap to share.
+
+use floe_proto::id::Fleet;
+use floe_proto::root::Root;
+use floe_proto::verify::Verified;
+
+use crate::enrol::attempts::Attempts;
+use crate::enrol::ca::Authority;
+use crate::objects::Objects;
+use crate::rollout::Rollouts;
+use crate::session::Sessions;
+use crate::store::Store;
+
+/// The parts of a running control plane.
+pub struct App {
+    /// The fleet that is served.
+    pub fleet: Fleet,
+    /// Whose signatures count.
+    pub root: Verified<Root>,
+    /// What is remembered.
+    pub store: Store,
+    /// Where payloads lie.
+    pub objects: Objects,
+    /// Who makes certificates.
+    pub authority: Authority,
+    /// Who tried too often to enrol.
+    pub attempts: Attempts,
+    /// What rollouts are asked and told.
+    pub rollouts: Rollouts<Store>,
+    /// Who is connected, and what they say.
+    pub sessions: Sessions,
+}

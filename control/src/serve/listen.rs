@@ -1,0 +1,297 @@
+//! The one place where a control plane is put together, and taken apart again.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use floe_proto::id::Fleet;
+use floe_proto::pb::enrolment_server::EnrolmentServer;
+use floe_proto::pb::host_session_server::HostSessionServer;
+use floe_proto::pb::operator_server::OperatorServer;
+use floe_proto::time::Timestamp;
+use floe_proto::transport::{self, MAX_MESSAGE_BYTES};
+use floe_proto::verify;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::{Router, Server};
+use tracing::{info, warn};
+
+use super::accept::Acceptor;
+use super::api::enrolment::Enrolment;
+use super::api::operator::Operator;
+use super::api::session::Session;
+use super::app::App;
+use super::auth::Service;
+use super::bucket;
+use super::config::ServeConfig;
+use super::port::{self, Port};
+use crate::clock;
+use crate::enrol::attempts::Attempts;
+use crate::enrol::ca::{self, Authority};
+use crate::objects::s3::Settings;
+use crate::objects::{Embedded, Objects, embedded, s3};
+use crate::rollout::{Drive, Rollouts};
+use crate::session::{Sessions, presence};
+use crate::store::{self, DataDir, DataDirError, Store};
+
+/// Where a control plane can be reached, once it can.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// gRPC, as hosts and operators reach it.
+    pub url: String,
+    /// The embedded bucket, likewise.
+    pub objects_url: String,
+    /// The directory of the first operator's credentials.
+    pub operator: PathBuf,
+}
+
+/// Runs a control plane until `shutdown` comes, and then until what was begun is
+/// done, but not for long. `ready` is called once it can be reached.
+pub async fn serve(
+    config: ServeConfig,
+    ready: impl FnOnce(&Bound),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let now = clock::now();
+    raise_open_files();
+    let root = verify::pinned_root(&config.trust_root)?;
+    if root.fleet != config.fleet {
+        let (root, config) = (root.fleet.clone(), config.fleet);
+        return Err(Error::OtherFleet { config, root });
+    }
+    let data = DataDir::open(&config.data)?;
+    let grpc = Port::bind("gRPC", config.listen, config.public_url.as_deref()).await?;
+    let bucket =
+        Port::bind("objects", config.objects_listen, config.objects_url.as_deref()).await?;
+
+    let authority = Authority::open(&data.subdirectory("ca")?, &config.fleet, now)?;
+    let operator = first_operator(data.subdirectory("operator/admin")?, &authority, now)?;
+    let control = authority.issue_control(&port::names(&[&grpc, &bucket])?, now)?;
+    let ca = [authority.root().clone()];
+
+    // Who talks with others ends first, so that what was said can still be stored.
+    let (closing, stop) = (CancellationToken::new(), CancellationToken::new());
+    let mut tasks = JoinSet::new();
+    let connections = |port: Port, tls: rustls::ServerConfig, tasks: &mut JoinSet<()>| {
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        let acceptor = Acceptor {
+            listener: port.listener,
+            tls: Arc::new(tls),
+            fleet: config.fleet.clone(),
+            max_connections: config.max_connections,
+        };
+        tasks.spawn(acceptor.run(sender));
+        receiver
+    };
+
+    let bound = Bound { url: grpc.url.clone(), objects_url: bucket.url.clone(), operator };
+    let embedded = Embedded::open(&data.subdirectory("objects")?)?;
+    let mut tls = transport::server_config(control.identity(), &ca)?;
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let incoming = connections(bucket, tls, &mut tasks);
+    tasks.spawn(bucket::serve(incoming, embedded.service(), closing.clone()));
+    let objects = Objects::new(Settings {
+        endpoint: bound.objects_url.clone(),
+        region: "floe".to_owned(),
+        bucket: embedded::BUCKET.to_owned(),
+        access_key: embedded.credentials().access_key.clone(),
+        secret_key: embedded.credentials().secret_key.clone(),
+        ca_pem: authority.root_pem().to_owned(),
+    })?;
+    objects.create_bucket().await?;
+
+    let store = Store::open(&data.path().join("floe.sqlite")).await?;
+    let (sessions, rollouts) = live(&store, &stop, &mut tasks).await?;
+    let app = Arc::new(App {
+        fleet: config.fleet.clone(),
+        root,
+        store: store.clone(),
+        objects,
+        authority,
+        attempts: Attempts::default(),
+        rollouts,
+        sessions,
+    });
+
+    let tls = transport::server_config(control.identity(), &ca)?;
+    let incoming = ReceiverStream::new(connections(grpc, tls, &mut tasks)).map(Ok::<_, io::Error>);
+    let server = router(&app).serve_with_incoming_shutdown(incoming, closing.cancelled());
+    info!(url = bound.url, objects_url = bound.objects_url, "listening");
+    ready(&bound);
+
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        () = shutdown => {}
+        ended = &mut server => return Ok(ended?),
+    }
+    info!("shutting down");
+    app.sessions.close();
+    closing.cancel();
+    if timeout(PATIENCE, &mut server).await.is_err() {
+        warn!("connections are still open; they are cut");
+    }
+    stop.cancel();
+    if timeout(PATIENCE, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
+        warn!("not everything ended in time; it is cut");
+    }
+    tasks.shutdown().await;
+    store.close().await;
+    drop(data);
+    Ok(())
+}
+
+/// Comes when the process is asked to end: SIGTERM or SIGINT.
+pub async fn terminated() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// The first operator, `admin`, gets credentials at the first start, and new ones
+/// at a start when those will not last much longer.
+fn first_operator(
+    directory: PathBuf,
+    authority: &Authority,
+    now: Timestamp,
+) -> Result<PathBuf, ca::Error> {
+    if !authority.still_good(&directory, now.after(RENEWED_BEFORE)) {
+        authority.issue_operator("admin", now)?.write(&directory, authority)?;
+    }
+    Ok(directory)
+}
+
+/// As many open files as the system lets us have: the usual soft limit of 1,024 is
+/// for programs that use select(2).
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(%error, "could not raise the limit of open files");
+    }
+}
+
+/// The live part: sessions, the owner of rollouts, and the keeper of presence.
+async fn live(
+    store: &Store,
+    stop: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> Result<(Sessions, Rollouts<Store>), store::Error> {
+    let sessions = Sessions::new(clock::now);
+    let (rollouts, mut drive) = Drive::new(store.clone(), sessions.clone(), clock::now);
+    drive.recall().await?;
+    tasks.spawn(drive.run(stop.clone()));
+    tasks.spawn(presence::keep(sessions.clone(), store.clone(), stop.clone()));
+    Ok((sessions, rollouts))
+}
+
+/// All services, each behind the table of who may call it.
+fn router(app: &Arc<App>) -> Router {
+    let enrolment = EnrolmentServer::new(Enrolment::new(Arc::clone(app)))
+        .max_decoding_message_size(MAX_ENROL_BYTES);
+    let session = HostSessionServer::new(Session::new(Arc::clone(app)))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let operator = OperatorServer::new(Operator::new(Arc::clone(app)))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_concurrent_streams(MAX_STREAMS)
+        .add_service(InterceptedService::new(enrolment, |request| {
+            Service::Enrolment.admit(request)
+        }))
+        .add_service(InterceptedService::new(session, |request| {
+            Service::HostSession.admit(request)
+        }))
+        .add_service(InterceptedService::new(operator, |request| Service::Operator.admit(request)))
+}
+
+/// Connections whose handshake is done and that nobody serves yet.
+const BACKLOG: usize = 128;
+/// How long what was begun may go on after the order to stop.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long before its end the first operator's certificate is made anew.
+const RENEWED_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
+const MAX_ENROL_BYTES: usize = 16 * 1024;
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+const MAX_STREAMS: u32 = 64;
+/// Small, as a busy agent sends little: what a peer may have us hold for it.
+const WINDOW_BYTES: u32 = 256 * 1024;
+
+/// Why a control plane could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The trust root is not to be believed.
+    #[error("the fleet's trust root cannot be used")]
+    Trust(#[from] verify::Error),
+    /// Fleet and trust root do not belong together.
+    #[error("the trust root is of the fleet `{root}`, not of `{config}`")]
+    OtherFleet {
+        /// The fleet that was to be served.
+        config: Fleet,
+        /// The trust root's.
+        root: Fleet,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataDirError),
+    /// A port cannot be used.
+    #[error(transparent)]
+    Port(#[from] port::Error),
+    /// The CA cannot be used.
+    #[error(transparent)]
+    Authority(#[from] ca::Error),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] transport::Error),
+    /// The embedded bucket cannot be opened.
+    #[error(transparent)]
+    Bucket(#[from] embedded::Error),
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Objects(#[from] s3::Error),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The server broke.
+    #[error("the gRPC server broke")]
+    Server(#[from] tonic::transport::Error),
+}
+
+impl Error {
+    /// What the operator can do next.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Trust(error) => error.advice(),
+            Self::OtherFleet { .. } => "serve from the repository of the fleet that you mean",
+            Self::Data(error) => error.advice(),
+            Self::Port(error) => error.advice(),
+            Self::Authority(error) => error.advice(),
+            Self::Tls(_) => "restore the data directory's `ca` from a backup",
+            Self::Bucket(error) => error.advice(),
+            Self::Objects(error) => error.advice(),
+            Self::Store(error) => error.advice(),
+            Self::Server(_) => "look at the log, and start it again",
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "listen_tests.rs"]
+mod tests;

@@ -1,0 +1,21 @@
+//! The server's edge: TLS, who may call what, and handlers that parse, call, answer.
+//!
+//! ```text
+//! TCP ─▶ accept (TLS 1.3, bounded) ─▶ auth (one table) ─▶ api ─▶ store, rollout, session, enrol
+//!                └─ objects: the embedded bucket, on a port of its own
+//! ```
+//!
+//! [`listen`] is the one place where everything is put together; [`serve`] is all
+//! that a command needs.
+
+mod accept;
+pub mod api;
+pub mod app;
+pub mod auth;
+mod bucket;
+pub mod config;
+pub mod listen;
+pub mod port;
+
+pub use config::ServeConfig;
+pub use listen::{Bound, Error, serve, terminated};

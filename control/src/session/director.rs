@@ -1,0 +1,69 @@
+//! What a host is sent now: pure, and looked at again whenever something changes.
+//!
+//! Level-triggered: only the newest order counts. A host is never sent what it has
+//! confirmed, nor anything below; and nothing twice on one stream.
+
+use floe_proto::id::RolloutId;
+
+use crate::rollout::state::{Assignment, Confirmed};
+
+/// Whether `wanted` is to be sent to a host that has `confirmed` this, and that was
+/// `sent` the order of that rollout last on its stream.
+pub fn is_due(
+    wanted: &Assignment,
+    confirmed: Option<&Confirmed>,
+    sent: Option<&RolloutId>,
+) -> bool {
+    let above = confirmed.is_none_or(|last| (last.epoch, last.serial) < wanted.release.order());
+    wanted.pending && above && sent != Some(&wanted.rollout)
+}
+
+#[cfg(test)]
+mod tests {
+    use floe_proto::digest::Digest;
+    use floe_proto::id::Epoch;
+
+    use super::*;
+    use crate::rollout::state::Release;
+
+    fn wanted(pending: bool) -> Assignment {
+        let release = Release {
+            role: "www".parse().unwrap(),
+            epoch: Epoch::new(1),
+            serial: 5.try_into().unwrap(),
+            manifest: Digest::of(b"5"),
+            payload: Digest::of(b"payload"),
+        };
+        Assignment { rollout: "r-3".parse().unwrap(), release, pending }
+    }
+
+    fn confirmed(epoch: u32, serial: u64) -> Confirmed {
+        let (epoch, serial) = (Epoch::new(epoch), serial.try_into().unwrap());
+        Confirmed { epoch, serial, manifest: Digest::of(b"x") }
+    }
+
+    #[test]
+    fn a_host_is_sent_what_is_above_what_it_confirmed() {
+        assert!(is_due(&wanted(true), None, None));
+        assert!(is_due(&wanted(true), Some(&confirmed(1, 4)), None));
+        assert!(is_due(&wanted(true), Some(&confirmed(0, 9)), None));
+    }
+
+    #[test]
+    fn never_what_it_confirmed_and_never_below() {
+        for last in [confirmed(1, 5), confirmed(1, 6), confirmed(2, 1)] {
+            assert!(!is_due(&wanted(true), Some(&last), None), "{last:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_twice_on_a_stream_but_again_for_a_newer_rollout() {
+        assert!(!is_due(&wanted(true), None, Some(&"r-3".parse().unwrap())));
+        assert!(is_due(&wanted(true), None, Some(&"r-2".parse().unwrap())));
+    }
+
+    #[test]
+    fn nothing_that_is_settled() {
+        assert!(!is_due(&wanted(false), None, None));
+    }
+}

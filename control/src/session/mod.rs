@@ -1,0 +1,22 @@
+//! The agents that are connected now: who, since when, and what they should be told.
+//!
+//! ```text
+//! serve/api/session ─▶ registry ─▶ rollout (who is here)
+//!        ▲ director        │
+//!        └── order ◀───────┘ ◀── rollout (what each should run)
+//!                 presence ─▶ store, many hosts at once
+//! ```
+//!
+//! | file | holds | imports |
+//! | --- | --- | --- |
+//! | [`registry`] | live streams, one a host: [`Sessions`] | presence |
+//! | [`presence`] | what each host said last, and the task that writes it down | – |
+//! | [`director`] | what a host is sent now (pure) | – |
+//! | [`text`] | words of hosts, made harmless (pure) | – |
+
+pub mod director;
+pub mod presence;
+pub mod registry;
+pub mod text;
+
+pub use registry::{Seat, Sessions};

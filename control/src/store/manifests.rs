@@ -1,0 +1,228 @@
+//! Manifests that were handed in, and those of them that are published.
+//!
+//! The envelope is kept byte for byte, and was verified before it got here. A
+//! serial is taken for good once it is published; one that was only begun gives
+//! way when the same serial is begun again.
+
+use data_encoding::BASE64;
+use floe_proto::digest::Digest;
+use floe_proto::id::{Epoch, Role, Serial};
+use floe_proto::time::Timestamp;
+use sqlx::any::AnyRow;
+
+use super::hosts::{serial, serial_column};
+use super::pool::{Error, Store, column, number, text};
+
+/// One manifest as it stands on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestRecord {
+    /// SHA-256 of the signed bytes.
+    pub digest: Digest,
+    /// The role that it is for.
+    pub role: Role,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its serial.
+    pub serial: Serial,
+    /// The DSSE envelope as it was handed in.
+    pub envelope: Vec<u8>,
+    /// SHA-256 of the payload.
+    pub payload: Digest,
+    /// Length of the payload in bytes.
+    pub payload_length: u64,
+    /// The operator who handed it in.
+    pub publisher: String,
+    /// When it was handed in.
+    pub begun: Timestamp,
+    /// When its payload was seen to be there; `None` before that.
+    pub published: Option<Timestamp>,
+}
+
+/// What came of beginning a publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// The manifest is on record; its payload is awaited.
+    Begun,
+    /// This very manifest is published already.
+    Published,
+    /// The serial is taken by another manifest, or not above the newest, which
+    /// is this.
+    Taken {
+        /// Epoch of the role's newest published manifest.
+        epoch: Epoch,
+        /// Its serial.
+        serial: Serial,
+    },
+}
+
+impl Store {
+    /// Takes a verified manifest on record, unpublished. `manifest.published` is
+    /// not looked at.
+    pub async fn begin_publication(&self, manifest: &ManifestRecord) -> Result<Begun, Error> {
+        let mut transaction = self.begin().await?;
+        // Written first, so that the transaction holds the write lock while it reads.
+        sqlx::query(
+            "DELETE FROM manifests WHERE role = $1 AND epoch = $2 AND serial = $3 \
+             AND published IS NULL",
+        )
+        .bind(manifest.role.as_str())
+        .bind(i64::from(manifest.epoch.get()))
+        .bind(serial_column(manifest.serial))
+        .execute(&mut *transaction)
+        .await?;
+        let newest = sqlx::query(NEWEST)
+            .bind(manifest.role.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(newest) = newest.as_ref().map(record).transpose()? {
+            if newest.digest == manifest.digest {
+                return Ok(Begun::Published);
+            }
+            if (newest.epoch, newest.serial) >= (manifest.epoch, manifest.serial) {
+                return Ok(Begun::Taken { epoch: newest.epoch, serial: newest.serial });
+            }
+        }
+        sqlx::query(
+            "INSERT INTO manifests (digest, role, epoch, serial, envelope, payload_digest, \
+             payload_length, publisher, begun) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(manifest.digest.to_string())
+        .bind(manifest.role.as_str())
+        .bind(i64::from(manifest.epoch.get()))
+        .bind(serial_column(manifest.serial))
+        .bind(BASE64.encode(&manifest.envelope))
+        .bind(manifest.payload.to_string())
+        .bind(i64::try_from(manifest.payload_length).unwrap_or(i64::MAX))
+        .bind(&manifest.publisher)
+        .bind(manifest.begun.as_micros())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Begun::Begun)
+    }
+
+    /// Says that the payload is there. `false` where no such manifest was begun.
+    pub async fn finish_publication(&self, digest: &Digest, now: Timestamp) -> Result<bool, Error> {
+        let done = sqlx::query(
+            "UPDATE manifests SET published = COALESCE(published, $2) WHERE digest = $1",
+        )
+        .bind(digest.to_string())
+        .bind(now.as_micros())
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The manifest with this digest, published or not.
+    pub async fn manifest(&self, digest: &Digest) -> Result<Option<ManifestRecord>, Error> {
+        let row = sqlx::query("SELECT * FROM manifests WHERE digest = $1")
+            .bind(digest.to_string())
+            .fetch_optional(self.pool())
+            .await?;
+        row.as_ref().map(record).transpose()
+    }
+
+    /// The role's published manifest with this number.
+    pub async fn published_manifest(
+        &self,
+        role: &Role,
+        epoch: Epoch,
+        serial: Serial,
+    ) -> Result<Option<ManifestRecord>, Error> {
+        let row = sqlx::query(
+            "SELECT * FROM manifests WHERE role = $1 AND epoch = $2 AND serial = $3 \
+             AND published IS NOT NULL",
+        )
+        .bind(role.as_str())
+        .bind(i64::from(epoch.get()))
+        .bind(serial_column(serial))
+        .fetch_optional(self.pool())
+        .await?;
+        row.as_ref().map(record).transpose()
+    }
+
+    /// The role's newest published manifest.
+    pub async fn newest_manifest(&self, role: &Role) -> Result<Option<ManifestRecord>, Error> {
+        let row = sqlx::query(NEWEST).bind(role.as_str()).fetch_optional(self.pool()).await?;
+        row.as_ref().map(record).transpose()
+    }
+}
+
+const NEWEST: &str = "SELECT * FROM manifests WHERE role = $1 AND published IS NOT NULL \
+                      ORDER BY epoch DESC, serial DESC LIMIT 1";
+
+fn record(row: &AnyRow) -> Result<ManifestRecord, Error> {
+    let envelope: String = column(row, "envelope")?;
+    Ok(ManifestRecord {
+        digest: text(row, "digest")?,
+        role: text(row, "role")?,
+        epoch: Epoch::new(number(row, "epoch")?),
+        serial: serial(column(row, "serial")?, "serial")?,
+        envelope: BASE64
+            .decode(envelope.as_bytes())
+            .map_err(|error| Error::Corrupt { column: "envelope", source: error.into() })?,
+        payload: text(row, "payload_digest")?,
+        payload_length: number(row, "payload_length")?,
+        publisher: column(row, "publisher")?,
+        begun: Timestamp::from_micros(column(row, "begun")?),
+        published: column::<Option<i64>>(row, "published")?.map(Timestamp::from_micros),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pool::tests::store;
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
+
+    fn manifest(serial: u64, text: &str) -> ManifestRecord {
+        ManifestRecord {
+            digest: Digest::of(text.as_bytes()),
+            role: "www".parse().unwrap(),
+            epoch: Epoch::new(0),
+            serial: serial.try_into().unwrap(),
+            envelope: text.as_bytes().to_vec(),
+            payload: Digest::of(b"payload"),
+            payload_length: 7,
+            publisher: "ada".into(),
+            begun: NOW,
+            published: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_is_finished_is_published() {
+        let (store, _dir) = store().await;
+        let (first, role) = (manifest(1, "first"), manifest(1, "").role);
+        assert_eq!(store.begin_publication(&first).await.unwrap(), Begun::Begun);
+        assert_eq!(store.newest_manifest(&role).await.unwrap(), None);
+        let none = store.published_manifest(&role, first.epoch, first.serial).await.unwrap();
+        assert_eq!(none, None);
+        assert_eq!(store.manifest(&first.digest).await.unwrap(), Some(first.clone()));
+
+        assert!(store.finish_publication(&first.digest, NOW).await.unwrap());
+        let published = ManifestRecord { published: Some(NOW), ..first.clone() };
+        assert_eq!(store.newest_manifest(&role).await.unwrap(), Some(published));
+        assert!(!store.finish_publication(&Digest::of(b"unknown"), NOW).await.unwrap());
+        assert_eq!(store.begin_publication(&first).await.unwrap(), Begun::Published);
+    }
+
+    #[tokio::test]
+    async fn an_unfinished_publication_gives_way_and_a_finished_one_does_not() {
+        let (store, _dir) = store().await;
+        let (left, again) = (manifest(5, "left"), manifest(5, "again"));
+        store.begin_publication(&left).await.unwrap();
+        assert_eq!(store.begin_publication(&again).await.unwrap(), Begun::Begun);
+        assert_eq!(store.manifest(&left.digest).await.unwrap(), None);
+        store.finish_publication(&again.digest, NOW).await.unwrap();
+
+        let taken = Begun::Taken { epoch: Epoch::new(0), serial: 5.try_into().unwrap() };
+        for late in [manifest(5, "another"), manifest(4, "older")] {
+            assert_eq!(store.begin_publication(&late).await.unwrap(), taken);
+            assert_eq!(store.manifest(&late.digest).await.unwrap(), None);
+        }
+        let next = ManifestRecord { epoch: Epoch::new(1), ..manifest(1, "next epoch") };
+        assert_eq!(store.begin_publication(&next).await.unwrap(), Begun::Begun);
+    }
+}

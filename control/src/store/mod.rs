@@ -1,0 +1,28 @@
+//! What the control plane remembers, in SQL: one file a noun.
+//!
+//! ```text
+//! data_dir ─▶ pool ─▶ hosts, tokens, manifests, rollouts, activations, output
+//! lock,       Store   rows become our types here, and nowhere else
+//! version
+//! ```
+//!
+//! One dialect for SQLite and PostgreSQL (sqlx `Any`): TEXT and BIGINT columns,
+//! `$1` placeholders. Everything else is said in `migrations/`. A live host's
+//! heartbeat never gets here.
+
+mod activations;
+mod data_dir;
+mod hosts;
+mod manifests;
+mod output;
+mod pool;
+mod rollouts;
+mod tokens;
+
+pub use activations::Activation;
+pub use data_dir::{DataDir, Error as DataDirError};
+pub use hosts::HostRecord;
+pub use manifests::{Begun, ManifestRecord};
+pub use output::Line;
+pub use pool::{Error, Store};
+pub use tokens::{Redeemed, Redemption, TokenRecord};

@@ -1,0 +1,254 @@
+//! Join tokens, and the one moment in which a token becomes a host.
+//!
+//! A token is used up by one conditional UPDATE whose number of affected rows is
+//! looked at, in the transaction that puts the host on record: of any number of
+//! redemptions at once exactly one succeeds (SPIRE's time-of-check bug, 1.14.6).
+
+use std::time::Duration;
+
+use floe_proto::digest::Digest;
+use floe_proto::id::{HostId, Role};
+use floe_proto::time::Timestamp;
+use sqlx::{Any, Transaction};
+
+use super::pool::{Error, Store, column, optional_text, text};
+
+/// For how long a token that was used still answers the same key the same way.
+const REPLAY: Duration = Duration::from_secs(10 * 60);
+
+/// A new token, as it is stored.
+#[derive(Clone, Debug)]
+pub struct TokenRecord {
+    /// SHA-256 of the token.
+    pub digest: Digest,
+    /// The role that it gives.
+    pub role: Role,
+    /// The only host that may use it; `None` for any that is not enrolled.
+    pub host: Option<HostId>,
+    /// The operator who asked for it.
+    pub creator: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From when on it is refused.
+    pub expires: Timestamp,
+}
+
+/// An attempt to enrol.
+#[derive(Clone, Debug)]
+pub struct Redemption {
+    /// SHA-256 of the token.
+    pub token: Digest,
+    /// Who the machine says it is.
+    pub host: HostId,
+    /// SHA-256 of its public key (SubjectPublicKeyInfo).
+    pub key: Digest,
+    /// Serial number of the certificate that it would get, in hex.
+    pub certificate_serial: String,
+    /// When that certificate expires.
+    pub certificate_expires: Timestamp,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redeemed {
+    /// The host is on record with this role.
+    Enrolled(Role),
+    /// No such token, or it is used, expired, or for another host.
+    Refused,
+    /// The token is good, but the host id is on record with another key. The
+    /// token is not used up.
+    OtherKey,
+}
+
+impl Store {
+    /// Takes a new token on record, and forgets those that expired long ago.
+    pub async fn add_token(&self, token: &TokenRecord) -> Result<(), Error> {
+        let mut transaction = self.begin().await?;
+        sqlx::query("DELETE FROM join_tokens WHERE expires < $1")
+            .bind(token.created.as_micros().saturating_sub(KEPT_MICROS))
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO join_tokens (digest, role, host, creator, created, expires) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(token.digest.to_string())
+        .bind(token.role.as_str())
+        .bind(token.host.as_ref().map(HostId::as_str))
+        .bind(&token.creator)
+        .bind(token.created.as_micros())
+        .bind(token.expires.as_micros())
+        .execute(&mut *transaction)
+        .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Uses a token up and puts the host on record, or changes nothing.
+    pub async fn redeem(&self, attempt: &Redemption, now: Timestamp) -> Result<Redeemed, Error> {
+        let mut transaction = self.begin().await?;
+        let used = sqlx::query(
+            "UPDATE join_tokens SET used = $2, used_by = $3, used_key = $4 \
+             WHERE digest = $1 AND used IS NULL AND expires > $2 AND (host IS NULL OR host = $3)",
+        )
+        .bind(attempt.token.to_string())
+        .bind(now.as_micros())
+        .bind(attempt.host.as_str())
+        .bind(attempt.key.to_string())
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        if used != 1 {
+            return replayed(&mut transaction, attempt, now).await;
+        }
+        let role: Role = text(
+            &sqlx::query("SELECT role FROM join_tokens WHERE digest = $1")
+                .bind(attempt.token.to_string())
+                .fetch_one(&mut *transaction)
+                .await?,
+            "role",
+        )?;
+        let inserted = sqlx::query(
+            "INSERT INTO hosts (id, role, key_digest, certificate_serial, certificate_expires, \
+             enrolled, agent_version, system, running) VALUES ($1, $2, $3, $4, $5, $6, '', '', '') \
+             ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(attempt.host.as_str())
+        .bind(role.as_str())
+        .bind(attempt.key.to_string())
+        .bind(&attempt.certificate_serial)
+        .bind(attempt.certificate_expires.as_micros())
+        .bind(now.as_micros())
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        if inserted != 1 {
+            // Dropping the transaction gives the token back.
+            return Ok(Redeemed::OtherKey);
+        }
+        transaction.commit().await?;
+        Ok(Redeemed::Enrolled(role))
+    }
+}
+
+/// A lost reply does not strand a machine: the same token, host and key get the
+/// same answer for a while, with a new certificate for the same key.
+async fn replayed(
+    transaction: &mut Transaction<'static, Any>,
+    attempt: &Redemption,
+    now: Timestamp,
+) -> Result<Redeemed, Error> {
+    let row = sqlx::query(
+        "SELECT hosts.role AS role, used, used_by, used_key FROM join_tokens \
+         JOIN hosts ON hosts.id = used_by AND hosts.key_digest = used_key WHERE digest = $1",
+    )
+    .bind(attempt.token.to_string())
+    .fetch_optional(&mut **transaction)
+    .await?;
+    let Some(row) = row else { return Ok(Redeemed::Refused) };
+    let used = Timestamp::from_micros(column(&row, "used")?);
+    let same = optional_text::<HostId>(&row, "used_by")?.as_ref() == Some(&attempt.host)
+        && optional_text::<Digest>(&row, "used_key")?.as_ref() == Some(&attempt.key);
+    if same && now.since(used) < REPLAY {
+        Ok(Redeemed::Enrolled(text(&row, "role")?))
+    } else {
+        Ok(Redeemed::Refused)
+    }
+}
+
+/// Expired tokens are kept for a week, for who asks what became of them.
+const KEPT_MICROS: i64 = 7 * 24 * 3600 * 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::super::pool::tests::store;
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
+
+    fn token(host: Option<&str>) -> TokenRecord {
+        TokenRecord {
+            digest: Digest::of(b"token"),
+            role: "www".parse().unwrap(),
+            host: host.map(|host| host.parse().unwrap()),
+            creator: "ada".into(),
+            created: NOW,
+            expires: NOW.after(Duration::from_secs(600)),
+        }
+    }
+
+    fn attempt(host: &str, key: &[u8]) -> Redemption {
+        Redemption {
+            token: Digest::of(b"token"),
+            host: host.parse().unwrap(),
+            key: Digest::of(key),
+            certificate_serial: "40".into(),
+            certificate_expires: NOW.after(Duration::from_secs(1_000_000)),
+        }
+    }
+
+    fn enrolled() -> Redeemed {
+        Redeemed::Enrolled("www".parse().unwrap())
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn t071_of_a_hundred_at_once_exactly_one_redeems_a_token() {
+        let (store, _dir) = store().await;
+        store.add_token(&token(None)).await.unwrap();
+        let mut tries = JoinSet::new();
+        for number in 0..100 {
+            let store = store.clone();
+            let attempt = attempt(&format!("local-{number}"), format!("{number}").as_bytes());
+            tries.spawn(async move { store.redeem(&attempt, NOW).await.unwrap() });
+        }
+        let outcomes = tries.join_all().await;
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == enrolled()).count(), 1);
+        assert_eq!(store.hosts(None).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_lost_reply_does_not_strand_a_machine() {
+        let (store, _dir) = store().await;
+        store.add_token(&token(None)).await.unwrap();
+        let first = attempt("local-a", b"key");
+        assert_eq!(store.redeem(&first, NOW).await.unwrap(), enrolled());
+        let soon = NOW.after(Duration::from_secs(599));
+        assert_eq!(store.redeem(&first, soon).await.unwrap(), enrolled());
+        for (other, at) in [
+            (attempt("local-a", b"other key"), soon),
+            (attempt("local-b", b"key"), soon),
+            (attempt("local-a", b"key"), NOW.after(Duration::from_secs(600))),
+        ] {
+            assert_eq!(store.redeem(&other, at).await.unwrap(), Redeemed::Refused, "{other:?}");
+        }
+        assert_eq!(store.hosts(None).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_unknown_expired_or_for_another_host_changes_nothing() {
+        let (store, _dir) = store().await;
+        let good = attempt("local-a", b"key");
+        assert_eq!(store.redeem(&good, NOW).await.unwrap(), Redeemed::Refused);
+        store.add_token(&token(Some("local-a"))).await.unwrap();
+        let late = NOW.after(Duration::from_secs(600));
+        assert_eq!(store.redeem(&good, late).await.unwrap(), Redeemed::Refused);
+        let other = attempt("local-b", b"key");
+        assert_eq!(store.redeem(&other, NOW).await.unwrap(), Redeemed::Refused);
+        assert!(store.hosts(None).await.unwrap().is_empty());
+        assert_eq!(store.redeem(&good, NOW).await.unwrap(), enrolled());
+    }
+
+    #[tokio::test]
+    async fn a_host_id_that_is_taken_does_not_use_the_token_up() {
+        let (store, _dir) = store().await;
+        store.add_token(&token(None)).await.unwrap();
+        store.redeem(&attempt("local-a", b"key"), NOW).await.unwrap();
+        let second = TokenRecord { digest: Digest::of(b"second"), ..token(None) };
+        store.add_token(&second).await.unwrap();
+        let taken = Redemption { token: second.digest, ..attempt("local-a", b"other") };
+        assert_eq!(store.redeem(&taken, NOW).await.unwrap(), Redeemed::OtherKey);
+        let free = Redemption { token: second.digest, ..attempt("local-b", b"other") };
+        assert_eq!(store.redeem(&free, NOW).await.unwrap(), enrolled());
+    }
+}

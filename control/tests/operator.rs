@@ -1,0 +1,199 @@
+//! The operator's commands as they are typed: the real binary, its output and its codes.
+//!
+//! No host takes part; what happens on machines is told by the stories of `floe-tests`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on should stop; it runs the real binary"
+)]
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+#[test]
+fn a_bundle_is_built_twice_with_one_digest_and_verifies() {
+    let fleet = Fleet::begin();
+    let build = ["bundle", "build", "www", "--out", "out", "--output", "json"];
+    let (first, second) = (fleet.floe(&build).json(), fleet.floe(&build).json());
+    assert_eq!(first["digest"], second["digest"]);
+    assert_eq!(first["payload"], "out/www-1.tar.zst");
+
+    fleet.floe(&["bundle", "verify", "out/www-1.tar.zst"]).ends(0);
+    let inspected = fleet.floe(&["bundle", "inspect", "out/www-1.tar.zst", "--files"]).ends(0);
+    assert!(inspected.out.contains("role/configuration.nix"), "{}", inspected.out);
+    assert!(!inspected.out.contains("host.toml"), "{}", inspected.out);
+}
+
+#[test]
+fn a_truncated_or_changed_bundle_is_refused() {
+    let fleet = Fleet::begin();
+    fleet.floe(&["bundle", "build", "www", "--out", "out"]).ends(0);
+    let path = fleet.path("out/www-1.tar.zst");
+    let good = fs::read(&path).unwrap();
+    fs::write(&path, &good[..good.len() / 2]).unwrap();
+    let refused = fleet.floe(&["bundle", "verify", "out/www-1.tar.zst"]).ends(3);
+    assert!(refused.err.contains("were signed"), "{}", refused.err);
+    let mut flipped = good;
+    flipped[20] ^= 1;
+    fs::write(&path, flipped).unwrap();
+    fleet.floe(&["bundle", "verify", "out/www-1.tar.zst"]).ends(3);
+}
+
+#[test]
+fn bad_keys_are_found_before_anybody_is_asked() {
+    let fleet = Fleet::begin();
+    let key = fleet.path("keys/release.pem");
+    fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+    let exposed = fleet.floe(&["push", "www"]).ends(1);
+    assert!(exposed.err.contains("others may read"), "{}", exposed.err);
+    fs::remove_file(&key).unwrap();
+    fleet.floe(&["keys", "new", "keys/release.pem"]).ends(0);
+    let foreign = fleet.floe(&["push", "www"]).ends(3);
+    assert!(foreign.err.contains("is no release key of `fossable.org`"), "{}", foreign.err);
+}
+
+#[test]
+fn a_control_plane_that_is_not_there_is_named_with_advice() {
+    let fleet = Fleet::begin();
+    let server = fleet.serve();
+    let (url, credentials) = (server.url.clone(), server.credentials.clone());
+    drop(server);
+    let hosts = ["hosts", "--server", &url, "--credentials", &credentials];
+    let unreachable = fleet.floe(&hosts).ends(1);
+    let expected = format!("floe: the control plane at `{url}` cannot be reached");
+    assert!(unreachable.err.starts_with(&expected), "{}", unreachable.err);
+    assert!(unreachable.err.contains("try: is `floe serve` running"), "{}", unreachable.err);
+}
+
+#[test]
+fn what_is_pushed_twice_is_uploaded_once() {
+    let fleet = Fleet::begin();
+    let server = fleet.serve();
+    let push = |more: &[&str]| {
+        let at = ["--server", &server.url, "--credentials", &server.credentials];
+        fleet.floe(&[&["push", "www", "--output", "json"], more, &at[..]].concat()).json()
+    };
+    let planned = push(&["--dry-run"]);
+    assert_eq!((&planned["serial"], &planned["dry_run"]), (&1.into(), &true.into()));
+    let first = push(&["--no-rollout"]);
+    assert_eq!((&first["serial"], &first["uploaded"]), (&1.into(), &true.into()));
+    assert_eq!(first["digest"], planned["digest"]);
+    let second = push(&[]);
+    assert_eq!((&second["serial"], &second["uploaded"]), (&2.into(), &false.into()));
+    assert_eq!(
+        (&second["unchanged"], &second["rollout"]["state"]),
+        (&true.into(), &"running".into())
+    );
+}
+
+#[test]
+fn another_fleets_control_plane_is_not_spoken_to() {
+    let (ours, theirs) = (Fleet::begin(), Fleet::begin());
+    let (our_server, their_server) = (ours.serve(), theirs.serve());
+    let hosts = ["hosts", "--server", &their_server.url, "--credentials", &our_server.credentials];
+    let refused = ours.floe(&hosts).ends(1);
+    assert!(refused.err.contains("another fleet's control plane"), "{}", refused.err);
+}
+
+#[test]
+fn a_usage_error_is_code_2_and_nothing_is_done() {
+    let fleet = Fleet::begin();
+    fleet.floe(&["push"]).ends(2);
+    fleet.floe(&["rollout", "start", "www", "0"]).ends(2);
+}
+
+/// A fleet repository with one role and a vendored nixpkgs.
+struct Fleet {
+    directory: TempDir,
+}
+
+/// How a command ended.
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Fleet {
+    fn begin() -> Self {
+        let fleet = Self { directory: tempfile::tempdir().unwrap() };
+        fleet.floe(&["init", "fossable.org", "--example", "www"]).ends(0);
+        fs::create_dir(fleet.path("nixpkgs")).unwrap();
+        fs::write(fleet.path("nixpkgs/default.nix"), "{ }").unwrap();
+        let lock = "schema = 1\n[pins.nixpkgs]\npath = 'nixpkgs'\n";
+        fs::write(fleet.path("floe.lock"), lock).unwrap();
+        fleet
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn floe(&self, arguments: &[&str]) -> Ran {
+        let ran = command(self.directory.path()).args(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ran { code: ran.status.code().unwrap(), out: text(ran.stdout), err: text(ran.stderr) }
+    }
+
+    /// A control plane on free ports, ready when this returns.
+    fn serve(&self) -> Served {
+        let any = "127.0.0.1:0";
+        let mut process = command(self.directory.path())
+            .args(["serve", "--listen", any, "--objects-listen", any])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut next = || {
+            let line = lines.next().unwrap().unwrap();
+            line.split_whitespace().last().unwrap().to_owned()
+        };
+        let (url, _objects, credentials) = (next(), next(), next());
+        Served { process, url, credentials }
+    }
+}
+
+fn command(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
+    for name in ["FLOE_SERVER", "FLOE_CREDENTIALS", "FLOE_REPO", "FLOE_DATA", "FLOE_LOG"] {
+        command.env_remove(name);
+    }
+    command.current_dir(directory).stdin(Stdio::null());
+    command
+}
+
+/// A control plane that is gone when this is dropped.
+struct Served {
+    process: Child,
+    url: String,
+    credentials: String,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    fn ends(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn json(self) -> Value {
+        serde_json::from_str(&self.ends(0).out).unwrap()
+    }
+}

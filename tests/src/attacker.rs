@@ -1,0 +1,83 @@
+//! Who owns the control plane, or the bucket. What they cannot do is the point.
+//!
+//! They change the files and the rows of a running `floe serve` behind its back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, SqliteConnection};
+
+use crate::world::World;
+
+/// Somebody with the data directory of the control plane in their hands.
+#[derive(Debug)]
+pub struct Attacker {
+    data: PathBuf,
+}
+
+impl Attacker {
+    /// Who has broken into the control plane of `world`.
+    pub fn of(world: &World) -> Self {
+        Self { data: world.control.data() }
+    }
+
+    /// Changes one bit in the middle of every payload of the bucket.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none.
+    pub fn flip_a_bit_in_every_payload(&self) {
+        self.rewrite_payloads(|bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        });
+    }
+
+    /// Leaves the first half of every payload.
+    pub fn truncate_every_payload(&self) {
+        self.rewrite_payloads(|bytes| bytes.truncate(bytes.len() / 2));
+    }
+
+    /// Passes the manifests of one role off as those of another.
+    pub async fn relabel_manifests(&self, from: &str, to: &str) {
+        self.execute("UPDATE manifests SET role = $2 WHERE role = $1", &[from, to]).await;
+    }
+
+    /// Makes the control plane forget how far its hosts have come.
+    pub async fn forget_what_hosts_confirmed(&self) {
+        let forget = "UPDATE hosts SET confirmed_epoch = NULL, confirmed_serial = NULL, \
+                      confirmed_manifest = NULL";
+        self.execute(forget, &[]).await;
+    }
+
+    fn rewrite_payloads(&self, change: impl Fn(&mut Vec<u8>)) {
+        let mut found = Vec::new();
+        find_payloads(&self.data.join("objects"), &mut found);
+        assert!(!found.is_empty(), "no payload below {}", self.data.display());
+        for path in found {
+            let mut bytes = fs::read(&path).unwrap();
+            change(&mut bytes);
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+
+    async fn execute(&self, statement: &'static str, values: &[&str]) {
+        let options = SqliteConnectOptions::new().filename(self.data.join("floe.sqlite"));
+        let mut connection: SqliteConnection = options.connect().await.unwrap();
+        let query = values.iter().fold(sqlx::query(statement), |query, value| query.bind(*value));
+        let changed = query.execute(&mut connection).await.unwrap().rows_affected();
+        assert!(changed > 0, "`{statement}` found nothing to change");
+    }
+}
+
+fn find_payloads(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            find_payloads(&path, found);
+        } else if path.to_string_lossy().ends_with(".tar.zst") {
+            found.push(path);
+        }
+    }
+}

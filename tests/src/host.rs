@@ -1,0 +1,212 @@
+//! A machine with the real `floe-agent`, on a played NixOS with a real systemd.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::script::{self, PATIENCE, eventually};
+
+/// One host. Its disk outlives its processes; all of it ends with the world.
+#[derive(Debug)]
+pub struct Host {
+    world: PathBuf,
+    image: PathBuf,
+    /// What is put on its disk before its first boot: `SOURCE:PLACE:MODE`.
+    files: Vec<String>,
+    name: String,
+    running: Option<Running>,
+}
+
+/// The supervisor of a host that is up. Ends the host when its stdin is closed.
+#[derive(Debug)]
+struct Running {
+    supervisor: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+/// What a machine says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// `/run/current-system`.
+    pub running: String,
+    /// The system profile: what `nixos-rebuild list-generations` calls current.
+    pub profile: String,
+    /// What would be booted now.
+    pub boot_default: String,
+}
+
+impl State {
+    /// Whether the machine runs, keeps and would boot one and the same system.
+    pub fn is_settled(&self) -> bool {
+        self.running == self.profile && self.profile == self.boot_default
+    }
+}
+
+impl Host {
+    /// A host that is off, with a disk of its own over `image`.
+    pub fn new(world: &Path, name: &str, image: &str, files: Vec<String>) -> Self {
+        Self {
+            world: world.to_owned(),
+            image: image.into(),
+            files,
+            name: name.to_owned(),
+            running: None,
+        }
+    }
+
+    /// Its name; its host id is `local-<name>`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its host id.
+    pub fn id(&self) -> String {
+        format!("local-{}", self.name)
+    }
+
+    /// Boots it, and returns when its systemd answers.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not boot.
+    pub async fn boot(&mut self) {
+        let mut command = self.machine(&["up", &self.name]);
+        command.arg("--image").arg(&self.image).arg("--tied");
+        for file in self.files.drain(..) {
+            command.args(["--file", &file]);
+        }
+        let mut supervisor = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(false)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(supervisor.stdout.take().unwrap()).lines();
+        let running = self.running.insert(Running { supervisor, lines });
+        running.await_ready(&self.name).await;
+    }
+
+    /// Ends all its processes at once, as a power cut does.
+    ///
+    /// # Panics
+    ///
+    /// Where it was not up.
+    pub async fn cut_power(&mut self) {
+        script::run(&mut self.machine(&["power-cut", &self.name])).await;
+        let mut running = self.running.take().expect("a host that is up");
+        tokio::time::timeout(PATIENCE, running.supervisor.wait()).await.unwrap().unwrap();
+    }
+
+    /// Runs a shell line on it, and gives what it printed.
+    pub async fn shell(&self, line: &str) -> String {
+        script::run(&mut self.machine(&["exec", &self.name, "sh", "-euc", line])).await
+    }
+
+    /// Whether a shell line succeeds on it.
+    pub async fn holds(&self, line: &str) -> bool {
+        let mut command = self.machine(&["exec", &self.name, "sh", "-euc", line]);
+        script::outcome(&mut command).await.status.success()
+    }
+
+    /// What the machine says of itself.
+    ///
+    /// # Panics
+    ///
+    /// Where one of the three links is not there.
+    pub async fn state(&self) -> State {
+        let text = self
+            .shell(
+                "readlink -f /run/current-system /nix/var/nix/profiles/system /boot/loader/default",
+            )
+            .await;
+        let mut lines = text.lines().map(str::to_owned);
+        let mut next = || lines.next().expect("three links");
+        State { running: next(), profile: next(), boot_default: next() }
+    }
+
+    /// What the agent's journal says, as `floe-agent status` tells it.
+    pub async fn agent_status(&self) -> Value {
+        let text = self.shell("floe-agent status --output json").await;
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    }
+
+    /// Waits until the agent has no activation in flight.
+    pub async fn comes_to_rest(&self) {
+        eventually(&format!("{} to come to rest", self.name), async || {
+            let status = self.agent_status().await;
+            (status["phase"] == "idle").then_some(())
+        })
+        .await;
+    }
+
+    /// Kills the agent with SIGKILL as soon as its journal says `phase`. Returns when
+    /// it watches, so that the phase can then be brought about.
+    ///
+    /// # Panics
+    ///
+    /// Where it cannot be started.
+    pub async fn kill_agent_in(&self, phase: &str) -> Assassin {
+        let script = include_str!("assassin.py");
+        let mut child = self
+            .machine(&["exec", &self.name, "python3", "-", phase])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(script.as_bytes()).await.unwrap();
+        drop(stdin);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let watching = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
+        assert_eq!(watching.as_deref(), Some("watching"));
+        Assassin { child, lines, phase: phase.to_owned() }
+    }
+
+    /// The journal of the machine, for who wants to know why a story failed.
+    pub async fn journal(&self) -> String {
+        script::run(&mut self.machine(&["log", &self.name, "-o", "short-monotonic"])).await
+    }
+
+    fn machine(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(script::world_script("machine"));
+        command.env("FLOE_WORLD", &self.world).args(arguments);
+        command
+    }
+}
+
+impl Running {
+    async fn await_ready(&mut self, name: &str) {
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line())
+            .await
+            .unwrap_or_else(|_| panic!("{name} did not boot in {PATIENCE:?}"))
+            .unwrap();
+        assert_eq!(line.as_deref(), Some("ready"), "{name} did not boot; see its console.log");
+    }
+}
+
+/// Lies in wait for an agent; see [`Host::kill_agent_in`].
+#[derive(Debug)]
+pub struct Assassin {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    phase: String,
+}
+
+impl Assassin {
+    /// Waits until it has killed.
+    ///
+    /// # Panics
+    ///
+    /// Where the phase never came.
+    pub async fn strikes(mut self) {
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
+        let line = line.unwrap_or_else(|_| panic!("the agent was never {}", self.phase)).unwrap();
+        assert_eq!(line.as_deref(), Some("killed"), "while {}", self.phase);
+        self.child.wait().await.unwrap();
+    }
+}

@@ -1,0 +1,44 @@
+//! The world that floe is tested in.
+//!
+//! A story reads like the operator's day:
+//!
+//! ```no_run
+//! # async fn story() {
+//! use floe_tests::world::World;
+//!
+//! let world = World::of(&[("www.fossable.org", 2)]).await;
+//! world.push("www.fossable.org").await.succeeded();
+//! # }
+//! ```
+//!
+//! Everything in it is real but EC2 and NixOS itself: the operator's `floe`, the
+//! `floe serve` and every `floe-agent` are the built binaries, hosts are
+//! systemd-nspawn containers that boot systemd, and what they build is built by
+//! Nix. `tests/world/` has the scripts and the stand-in for nixpkgs, and says what
+//! each copies from where.
+//!
+//! | file | plays |
+//! | --- | --- |
+//! | [`world`] | a fleet from nothing; gone when dropped |
+//! | [`repository`] | the fleet's repository, and what its owner changes in it |
+//! | [`operator`] | the real `floe`, typed at |
+//! | [`control_plane`] | the real `floe serve` |
+//! | [`host`] | a machine with the real `floe-agent` |
+//! | [`attacker`] | who owns the control plane, or the bucket |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a story that cannot go on should stop, and it starts programs as a user does"
+)]
+
+pub mod attacker;
+pub mod control_plane;
+pub mod host;
+pub mod operator;
+pub mod repository;
+pub mod script;
+pub mod world;

@@ -1,0 +1,215 @@
+//! A fleet from nothing; gone when dropped.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::control_plane::ControlPlane;
+use crate::host::Host;
+use crate::operator::{Finished, Operator};
+use crate::repository::Repository;
+use crate::script::{self, eventually};
+
+/// A control plane, its hosts, and the repository that they are described in.
+#[derive(Debug)]
+pub struct World {
+    /// The fleet's repository.
+    pub repository: Repository,
+    /// The real `floe serve`.
+    pub control: ControlPlane,
+    /// In the order in which they were asked for.
+    pub hosts: Vec<Host>,
+    images: Vec<(String, String)>,
+    dir: Ground,
+}
+
+/// The directory of a world, and the network that carries its name.
+#[derive(Debug)]
+struct Ground(TempDir);
+
+impl World {
+    /// A control plane and so many connected hosts of each role, named
+    /// `<first part of the role>-<number>`. All run their image's configuration, and
+    /// none was pushed to.
+    pub async fn of(roles: &[(&str, usize)]) -> Self {
+        let mut world = Self::without_hosts().await;
+        for (role, count) in roles {
+            let short = role.split('.').next().unwrap_or(role);
+            for number in 1..=*count {
+                let host = world.prepare_host(&format!("{short}-{number}"), role).await;
+                world.hosts.push(host);
+            }
+        }
+        let boots = world.hosts.iter_mut().map(Host::boot);
+        join_all(boots).await;
+        world.await_online().await;
+        world
+    }
+
+    /// A control plane that nobody has enrolled with.
+    ///
+    /// # Panics
+    ///
+    /// Where the world cannot be made here; `make test` says why.
+    pub async fn without_hosts() -> Self {
+        let dir = Ground(tempfile::Builder::new().prefix("floe-world-").tempdir().unwrap());
+        let path = dir.0.path();
+        script::run(net(path).arg("up").env("FLOE_OWNER", std::process::id().to_string())).await;
+        let repository = Repository::create(path, "fleet").await;
+        let control = ControlPlane::start(path, repository.path()).await;
+        Self { repository, control, hosts: Vec::new(), images: Vec::new(), dir }
+    }
+
+    /// The directory of everything.
+    pub fn path(&self) -> &Path {
+        self.dir.0.path()
+    }
+
+    /// Somebody at a keyboard, in the fleet's repository.
+    pub fn operator(&self) -> Operator {
+        Operator { world: self.path().to_owned(), repository: self.repository.path().to_owned() }
+    }
+
+    /// Pushes the role as the repository has it, and watches to the end.
+    pub async fn push(&self, role: &str) -> Finished {
+        self.operator().floe(&["push", role, "--watch", "--yes", "--output", "json"]).await
+    }
+
+    /// A host that is off, with its own join token on its disk.
+    ///
+    /// # Panics
+    ///
+    /// Where its image cannot be made, or no token be had.
+    pub async fn prepare_host(&mut self, name: &str, role: &str) -> Host {
+        let token = self
+            .operator()
+            .floe(&["hosts", "token", role, "--host", &format!("local-{name}"), "--output", "json"])
+            .await
+            .succeeded()
+            .json();
+        let token = token["token"].as_str().unwrap();
+        let join = self.path().join(format!("{name}.join.toml"));
+        std::fs::write(&join, format!("host = \"local-{name}\"\ntoken = \"{token}\"\n")).unwrap();
+        let image = self.image(role).await;
+        let files = vec![
+            format!("{}:/var/lib/floe/join.toml:0600", join.display()),
+            format!("{}:/etc/floe/ca.pem:0644", self.ca().display()),
+            format!("{}:/etc/floe/trust.json:0644", self.trust_root().display()),
+        ];
+        Host::new(self.path(), name, &image, files)
+    }
+
+    /// Waits until the control plane sees every host that is up.
+    pub async fn await_online(&self) {
+        let operator = self.operator();
+        eventually("every host to be online", async || {
+            let list = operator.floe(&["hosts", "list", "--output", "json"]).await;
+            if list.code != 0 {
+                return None;
+            }
+            let list = list.json();
+            let online = |host: &&serde_json::Value| host["online"] == true;
+            let count = list["hosts"].as_array()?.iter().filter(online).count();
+            (count == self.hosts.len()).then_some(())
+        })
+        .await;
+    }
+
+    /// What the control plane knows of `host`.
+    pub async fn record(&self, host: &Host) -> serde_json::Value {
+        let shown = self.operator().floe(&["hosts", "show", &host.id(), "--output", "json"]).await;
+        shown.succeeded().json()
+    }
+
+    /// Waits until an activation of `serial` on `host` has ended; gives its outcome.
+    pub async fn ends(&self, host: &Host, serial: u64) -> String {
+        eventually(&format!("{} to end serial {serial}", host.name()), async || {
+            let activation = self.activation(host, serial).await?;
+            activation["outcome"].as_str().map(str::to_owned)
+        })
+        .await
+    }
+
+    /// Waits until `host` has confirmed `serial`.
+    pub async fn confirms(&self, host: &Host, serial: u64) {
+        eventually(&format!("{} to confirm serial {serial}", host.name()), async || {
+            (self.record(host).await["host"]["serial"] == serial).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the control plane hears that `host` entered `phase`.
+    pub async fn enters(&self, host: &Host, phase: &str) {
+        eventually(&format!("{} to be {phase}", host.name()), async || {
+            (host.agent_status().await["phase"] == phase).then_some(())
+        })
+        .await;
+    }
+
+    /// Asserts that no manifest of `role` was published.
+    pub async fn nothing_is_published(&self, role: &str) {
+        let start = ["rollout", "start", role, "1", "--output", "json"];
+        self.operator().floe(&start).await.ended_with(1).said("no published manifest");
+    }
+
+    async fn activation(&self, host: &Host, serial: u64) -> Option<serde_json::Value> {
+        let record = self.record(host).await;
+        let all = record["activations"].as_array()?;
+        all.iter().find(|activation| activation["serial"] == serial).cloned()
+    }
+
+    fn ca(&self) -> PathBuf {
+        self.control.data().join("operator/admin/ca.pem")
+    }
+
+    fn trust_root(&self) -> PathBuf {
+        self.repository.path().join("trust.json")
+    }
+
+    /// The image of a role: what it was baked from is the repository's template.
+    async fn image(&mut self, role: &str) -> String {
+        if let Some((_, image)) = self.images.iter().find(|(known, _)| known == role) {
+            return image.clone();
+        }
+        let base = script::run(&mut Command::new(script::world_script("prepare"))).await;
+        let image = script::run(
+            Command::new(script::world_script("image"))
+                .arg(base)
+                .arg(script::agent())
+                .arg(self.repository.path())
+                .arg(role),
+        )
+        .await;
+        self.images.push((role.to_owned(), image.clone()));
+        image
+    }
+}
+
+impl Drop for Ground {
+    /// Hosts first, which end when nobody holds them; then the network they were on.
+    fn drop(&mut self) {
+        for (name, verb) in [("machine", "down"), ("net", "down")] {
+            let ended = std::process::Command::new(script::world_script(name))
+                .env("FLOE_WORLD", self.0.path())
+                .arg(verb)
+                .status();
+            assert!(
+                ended.is_ok_and(|status| status.success()) || std::thread::panicking(),
+                "{name} {verb} failed in {}",
+                self.0.path().display()
+            );
+        }
+    }
+}
+
+fn net(world: &Path) -> Command {
+    let mut command = Command::new(script::world_script("net"));
+    command.env("FLOE_WORLD", world);
+    command
+}
+
+/// Runs futures side by side in this task; all that a story needs of concurrency.
+pub async fn join_all<T>(futures: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    futures_util::future::join_all(futures).await
+}
