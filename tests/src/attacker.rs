@@ -44,11 +44,12 @@ impl Attacker {
         self.execute("UPDATE manifests SET role = $2 WHERE role = $1", &[from, to]).await;
     }
 
-    /// Makes the control plane forget how far its hosts have come.
-    pub async fn forget_what_hosts_confirmed(&self) {
-        let forget = "UPDATE hosts SET confirmed_epoch = NULL, confirmed_serial = NULL, \
-                      confirmed_manifest = NULL";
-        self.execute(forget, &[]).await;
+    /// Sends the manifest of serial `old` when that of serial `new` is asked for.
+    pub async fn replay(&self, old: &str, new: &str) {
+        let replay = "UPDATE manifests \
+                      SET envelope = (SELECT envelope FROM manifests WHERE serial = $1 + 0) \
+                      WHERE serial = $2 + 0";
+        self.execute(replay, &[old, new]).await;
     }
 
     fn rewrite_payloads(&self, change: impl Fn(&mut Vec<u8>)) {

@@ -150,7 +150,7 @@ impl World {
     /// Asserts that no manifest of `role` was published.
     pub async fn nothing_is_published(&self, role: &str) {
         let start = ["rollout", "start", role, "1", "--output", "json"];
-        self.operator().floe(&start).await.ended_with(1).said("no published manifest");
+        self.operator().floe(&start).await.ended_with(1).said("is published");
     }
 
     async fn activation(&self, host: &Host, serial: u64) -> Option<serde_json::Value> {

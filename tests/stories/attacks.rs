@@ -100,9 +100,11 @@ async fn t027_an_older_serial_is_refused_by_the_host_itself() {
         world.push(WWW).await.succeeded();
     }
     let before = host.state().await;
-    Attacker::of(&world).forget_what_hosts_confirmed().await;
+    world.repository.change(WWW, &version(3));
+    let serial = publish(&world, WWW).await;
+    Attacker::of(&world).replay("1", "3").await;
 
-    let (outcome, reason) = roll_out(&world, WWW, 1).await;
+    let (outcome, reason) = roll_out(&world, WWW, serial).await;
 
     assert_eq!(outcome, "failed");
     assert!(reason.contains("serial 1 is older than 2"), "{reason}");

@@ -67,7 +67,7 @@ async fn a_corrupt_or_truncated_bundle_does_not_verify() {
 
     let good = fs::read(&payload).unwrap();
     fs::write(&payload, &good[..good.len() / 2]).unwrap();
-    world.operator().floe(&verify).await.ended_with(3).said("length");
+    world.operator().floe(&verify).await.ended_with(3).said("were signed");
     let mut flipped = good.clone();
     flipped[good.len() / 2] ^= 1;
     fs::write(&payload, &flipped).unwrap();
@@ -135,15 +135,16 @@ async fn t102_a_disk_that_is_full_while_unpacking_leaves_nothing_behind() {
     let world = World::of(&[(MAIL, 1)]).await;
     let host = &world.hosts[0];
     let before = host.state().await;
-    host.shell("mkdir -p /var/lib/floe/payloads && mount -t tmpfs -o size=64k tmpfs /var/lib/floe/payloads")
-        .await;
+    let full = "mkdir -p /var/lib/floe/activation \
+                && mount -t tmpfs -o size=64k tmpfs /var/lib/floe/activation";
+    host.shell(full).await;
 
     let rollout = world.push(MAIL).await.ended_with(1).rollout();
 
     assert_eq!(rollout.hosts()[0].state(), "failed");
     assert_eq!(host.state().await, before);
-    assert!(!host.holds("find /var/lib/floe/payloads -name '*.partial' | grep -q .").await);
-    host.shell("umount /var/lib/floe/payloads").await;
+    assert!(!host.holds("find /var/lib/floe -name '*.partial' | grep -q .").await);
+    host.shell("umount /var/lib/floe/activation").await;
     // Something else, since the same manifest is not tried in a loop.
     world.push(MAIL).await.succeeded();
 }

@@ -59,12 +59,12 @@ pub async fn drive<M: Machine, J: Journal, C: Clock, R: Reports, T: Tell>(
     // What was assigned before this was called counts as well.
     wanted.mark_changed();
     let resumed = resumed(state.clone(), &ports).await;
-    let mut state = ports.enter(state, resumed, "resumed").await?;
+    let mut state = ports.enter(state, resumed).await?;
     loop {
         if state.phase.could_be_superseded() {
             let seen = ports.machine.look().await;
             let next = state.clone().on(Event::Saw(seen), ports.clock.now());
-            state = ports.enter(state, next, "superseded").await?;
+            state = ports.enter(state, next).await?;
         }
         let event = match state.effect() {
             Effect::Perform(task) => ports.machine.perform(task).await,
@@ -78,10 +78,9 @@ pub async fn drive<M: Machine, J: Journal, C: Clock, R: Reports, T: Tell>(
                 None => return Ok(Exit::Closed),
             },
         };
-        let detail = if let Event::Failed(why) = &event { why.to_string() } else { String::new() };
         let from = state.phase.clone();
         let next = state.clone().on(event, ports.clock.now());
-        state = ports.enter(state, next, &detail).await?;
+        state = ports.enter(state, next).await?;
         if from.hands_over_to(&state.phase) {
             info!("handing over to the agent of the system that runs now");
             return Ok(Exit::HandOver);
@@ -110,7 +109,7 @@ async fn resumed<M: Machine, J, C: Clock, R, T>(
 
 impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
     /// Records `next`, says so, and returns it. Nothing is written where nothing changed.
-    async fn enter(&mut self, state: State, next: State, detail: &str) -> Result<State, Unwritten> {
+    async fn enter(&mut self, state: State, next: State) -> Result<State, Unwritten> {
         if next == state {
             return Ok(next);
         }
@@ -125,7 +124,12 @@ impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
                 activation:% = activation, serial:% = manifest.serial, phase:% = phase;
                 "phase changed",
             );
-            let news = News::Entered(detail.to_owned());
+            let why = if let Phase::RollingBack(_, undoing) = &next.phase {
+                undoing.why.to_string()
+            } else {
+                String::new()
+            };
+            let news = News::Entered(why);
             self.tell.tell(Progress { activation, manifest, phase, at: self.clock.now(), news });
         }
         Ok(next)

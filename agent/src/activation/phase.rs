@@ -77,6 +77,11 @@ impl Trial {
         foreign(&seen.running) || foreign(&seen.profile)
     }
 
+    /// Whether the new system runs.
+    pub(super) fn runs_on(&self, seen: &Seen) -> bool {
+        seen.running.as_ref() == Some(&self.to)
+    }
+
     /// Units whose failure is no news: they had failed before, or do not count.
     pub fn forgiven(&self) -> BTreeSet<&str> {
         let ignored = &self.order.manifest.activation.ignore_units;

@@ -92,9 +92,17 @@ fn a_reboot_before_the_proof_is_a_rollback() {
 fn what_was_proved_is_committed_also_by_the_next_process() {
     let rebooted = Seen { boot: BootId("2".into()), ..seen("new") };
     let resumed = at(Phase::Committing(trial())).resumed(&rebooted);
-    assert!(matches!(resumed.phase, Phase::Committing(_)));
-    let elsewhere = at(Phase::Committing(trial())).resumed(&seen("old"));
+    let resumed = resumed.on(Event::Saw(rebooted), now());
+    assert!(matches!(resumed.effect(), Effect::Perform(Task::Commit(_))));
+}
+
+#[test]
+fn what_does_not_run_any_more_is_not_committed() {
+    let elsewhere = at(Phase::Committing(trial())).on(Event::Saw(seen("old")), now());
     assert!(matches!(elsewhere.phase, Phase::RollingBack(_, Undoing { boot: true, .. })));
+    let proven = Phase::Disarming(trial(), Verdict::Proven);
+    let elsewhere = at(proven).on(Event::Saw(seen("old")), now());
+    assert!(matches!(elsewhere.phase, Phase::RollingBack(_, Undoing { boot: false, .. })));
 }
 
 #[test]

@@ -15,6 +15,9 @@ use super::state::{Fault, Order, Phase, Report, Seen, State, Trial, Undoing, Ver
 /// How often going back may fail before the host says that it cannot.
 pub const MAX_FAILED_ROLLBACKS: u32 = 3;
 
+/// Why what was proved is not committed after all.
+const GONE: &str = "the new system did not run any more when it was to be committed";
+
 impl State {
     /// Where `event` leads. What does not belong to the phase leads nowhere: the
     /// phase stays, and its effect is performed again.
@@ -68,9 +71,9 @@ impl State {
                 | Probation(trial)
                 | Disarming(trial, Verdict::Proven),
                 Event::Failed(why),
-            ) => state.at(RollingBack(trial, Undoing { why, boot: false, failures: 0 })),
+            ) => state.at(RollingBack(trial, undoing(why, false))),
             (Committing(trial), Event::Failed(why)) => {
-                state.at(RollingBack(trial, Undoing { why, boot: true, failures: 0 }))
+                state.at(RollingBack(trial, undoing(why, true)))
             }
             (RollingBack(trial, undoing), Event::Reverted(running)) => {
                 let why = undoing.why.as_str();
@@ -93,6 +96,13 @@ impl State {
                 Event::Saw(seen),
             ) if trial.is_superseded_by(&seen) => {
                 state.at(Disarming(trial, Verdict::Superseded(seen.running)))
+            }
+            // Somebody went back to the old system: proof of what does not run is none.
+            (Disarming(trial, Verdict::Proven), Event::Saw(seen)) if !trial.runs_on(&seen) => {
+                state.at(RollingBack(trial, undoing(Fault::new(GONE), false)))
+            }
+            (Committing(trial), Event::Saw(seen)) if !trial.runs_on(&seen) => {
+                state.at(RollingBack(trial, undoing(Fault::new(GONE), true)))
             }
             // A timer that cannot be stopped finds the phase `Reporting`, and does nothing.
             (
@@ -120,7 +130,6 @@ impl State {
             RollingBack, Trying, Unpacking,
         };
         let rebooted = |trial: &Trial| trial.before.boot != seen.boot;
-        let undoing = |why: &str, boot| Undoing { why: Fault::new(why), boot, failures: 0 };
         let phase = match self.phase {
             Arming(trial)
             | Trying(trial)
@@ -129,14 +138,9 @@ impl State {
                 if rebooted(&trial) =>
             {
                 let why = "the machine was rebooted before it had proved itself";
-                RollingBack(trial, undoing(why, false))
+                RollingBack(trial, undoing(Fault::new(why), false))
             }
             Trying(trial) => Arming(trial),
-            // Forward, where the new system runs: it was proved, and may be half committed.
-            Committing(trial) if seen.running.as_ref() != Some(&trial.to) => {
-                let why = "the new system did not run any more when it was to be committed";
-                RollingBack(trial, undoing(why, true))
-            }
             phase @ (Idle | Fetching(_) | Unpacking(_) | Building(_) | Arming(_) | Probation(_)
             | Disarming(..) | Committing(_) | RollingBack(..) | Reporting(_)) => phase,
         };
@@ -162,7 +166,7 @@ impl State {
                 let why = Fault::new(format!(
                     "it was not confirmed within {seconds} s, so that the dead man's timer went back"
                 ));
-                RollingBack(trial, Undoing { why, boot: false, failures: 0 })
+                RollingBack(trial, undoing(why, false))
             }
             // The agent may have died while it went back.
             RollingBack(trial, undoing) if trial.order.activation == *activation => {
@@ -210,4 +214,8 @@ impl State {
             | Phase::Reporting(_) => None,
         }
     }
+}
+
+fn undoing(why: Fault, boot: bool) -> Undoing {
+    Undoing { why, boot, failures: 0 }
 }

@@ -163,7 +163,10 @@ impl Unit<'_> {
             .env("HOME", OsStr::new("/root"))
             .env("NIX_PATH", OsStr::new(""));
         if let Some(stdout) = stdout {
-            unit = unit.property(&format!("StandardOutput=truncate:{}", stdout.display()));
+            // Standard error follows standard output into the file unless told otherwise.
+            unit = unit
+                .property(&format!("StandardOutput=truncate:{}", stdout.display()))
+                .property("StandardError=journal");
         }
         Ok(unit.start(argv).await?)
     }

@@ -7,7 +7,7 @@
   systemd.services.website = {
     description = "www.fossable.org";
     wantedBy = [ "multi-user.target" ];
-    environment.VERSION = lib.mkDefault "1";
+    environment.VERSION = lib.mkDefault "0";
     environment.STATUS = lib.mkDefault "200";
     serviceConfig = {
       Type = "notify";
