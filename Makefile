@@ -6,8 +6,6 @@ SHELL := /bin/bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 
-AGENT := target/release/floe-agent
-
 .PHONY: help demo test bench lint world build
 
 help: ## This list
@@ -27,7 +25,7 @@ test: build ## Every unit, property and end-to-end test
 
 bench: world ## Sizes and times, into target/bench.json
 	@cargo build --release -p floe-agent -p floe
-	cargo run --quiet -p floe-tests --bin bench
+	FLOE_BIN=$${CARGO_TARGET_DIR:-target}/release/floe cargo run --quiet -p floe-tests --bin bench
 
 lint: ## Format and clippy, warnings denied
 	@cargo fmt --all -- --check

@@ -20,31 +20,37 @@ pub fn world_script(name: &str) -> PathBuf {
     repository_root().join("tests/world").join(name)
 }
 
-/// The built `floe`: beside this program, as cargo lays them, or `FLOE_BIN`.
+/// The built `floe`: of the same profile as this program, or `FLOE_BIN`.
 pub fn floe() -> PathBuf {
-    built("FLOE_BIN", || {
-        let mut folder = std::env::current_exe().unwrap();
-        folder.pop();
-        if folder.ends_with("deps") {
-            folder.pop();
-        }
-        folder.join("floe")
-    })
+    built("FLOE_BIN", || profile_directory().join("floe"))
 }
 
 /// The agent as it ships: the release build, or `FLOE_AGENT_BIN`.
 pub fn agent() -> PathBuf {
-    built("FLOE_AGENT_BIN", || {
-        let mut target = std::env::current_exe().unwrap();
-        while !target.ends_with("target") && target.pop() {}
-        target.join("release/floe-agent")
-    })
+    built("FLOE_AGENT_BIN", || target_directory().join("release/floe-agent"))
+}
+
+/// Where cargo lays everything that it builds, usually `target`.
+///
+/// # Panics
+///
+/// Where this program was not laid there by cargo.
+pub fn target_directory() -> PathBuf {
+    profile_directory().parent().unwrap().to_owned()
+}
+
+/// Programs lie in `target/PROFILE`, tests in `target/PROFILE/deps`.
+fn profile_directory() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let folder = program.parent().unwrap();
+    if folder.ends_with("deps") { folder.parent().unwrap() } else { folder }.to_owned()
 }
 
 fn built(variable: &str, place: impl FnOnce() -> PathBuf) -> PathBuf {
     let path = std::env::var_os(variable).map_or_else(place, PathBuf::from);
-    assert!(path.is_file(), "{} is not built; run `make test` or `make demo`", path.display());
-    path
+    // Absolute, since it is started from other directories.
+    let absolute = path.canonicalize();
+    absolute.unwrap_or_else(|_| panic!("{} is not built; run `make test`", path.display()))
 }
 
 /// Runs a program to its end, and gives what it printed if it succeeded.

@@ -29,7 +29,7 @@ async fn main() {
     println!("agent binary            {:>8.2} MiB", mebibytes(agent_binary_bytes));
 
     let world = World::of(&[(WWW, HOSTS)]).await;
-    world.repository.edit_host_toml(WWW, "soak = \"2s\"", "soak = \"0s\"");
+    world.repository.edit_host_toml(WWW, "soak = \"2s\"", "soak = \"1s\"");
     world.repository.change(WWW, "  systemd.services.website.environment.VERSION = \"0\";");
     world.push(WWW).await.succeeded();
 
@@ -73,9 +73,9 @@ async fn main() {
         "push_change_10_ms": push_change_10_ms,
         "push_change_10_nix_ms": push_change_10_nix_ms,
     });
-    let file = script::repository_root().join("target/bench.json");
+    let file = script::target_directory().join("bench.json");
     std::fs::write(&file, format!("{figures:#}\n")).unwrap();
-    println!("written to target/bench.json");
+    println!("written to {}", file.display());
 }
 
 async fn push(world: &World) -> (Duration, Rollout) {
