@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use floe_proto::id::ActivationId;
@@ -99,6 +100,9 @@ struct Trial {
     /// Where the outcome is written
     #[arg(long)]
     outcome: PathBuf,
+    /// The activation whose dead man's timer must be armed
+    #[arg(long)]
+    guarded_by: Option<ActivationId>,
 }
 
 #[derive(Args, Debug)]
@@ -113,6 +117,9 @@ Examples:
   floe-agent status --output json
   floe-agent check-config /etc/floe/agent.toml
   journalctl --unit floe-agent FLOE_SERIAL=42";
+
+/// How long `run` waits before it ends, where it ends for a fault.
+const HOLD_OFF: Duration = Duration::from_secs(3);
 
 impl Cli {
     /// How much is logged.
@@ -136,9 +143,16 @@ impl Cli {
 /// What [`explain`] can put into words.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Run => match run::run(&cli.config).await? {
-            Ending::Stopped => Ok(ExitCode::SUCCESS),
-            Ending::HandOver(code) => Ok(ExitCode::from(code)),
+        Command::Run => match run::run(&cli.config).await {
+            Ok(Ending::Stopped) => Ok(ExitCode::SUCCESS),
+            Ok(Ending::HandOver(code)) => Ok(ExitCode::from(code)),
+            Err(error) => {
+                // systemd starts us again at once, as it must after a hand-over: what fails
+                // each time would fail ten times a second.
+                let code = explain(&error.into());
+                tokio::time::sleep(HOLD_OFF).await;
+                Ok(code)
+            }
         },
         Command::Status(args) => {
             status(&Config::read(&cli.config)?, args.output)?;
@@ -155,8 +169,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             print("ok");
             Ok(ExitCode::SUCCESS)
         }
-        Command::Trial(Trial { toplevel, action, outcome }) => {
-            trial::run(toplevel.as_path(), action, &outcome).await?;
+        Command::Trial(Trial { toplevel, action, outcome, guarded_by }) => {
+            trial::run(toplevel.as_path(), action, &outcome, guarded_by.as_ref()).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Guard(Guard { activation }) => {
@@ -168,7 +182,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn status(config: &Config, output: Output) -> anyhow::Result<()> {
-    let state = journal::read(&config.state_directory)?;
+    let state = journal::read(&config.state_directory)?.state;
     let host = Store::new(&config.state_directory).load()?.map(|enrolled| enrolled.host);
     let status = Status::new(config, &state, host, system::running());
     print(&match output {

@@ -31,12 +31,14 @@ use tokio::task::{JoinError, JoinSet};
 use crate::activation::door::Door;
 use crate::activation::drive::{self, Exit, HAND_OVER_CODE, Ports};
 use crate::activation::ports::Unwritten;
+use crate::activation::state::Fault;
 use crate::config::{self, Config};
 use crate::host::clock::HostClock;
-use crate::host::journal::{self, HostJournal};
+use crate::host::commit;
+use crate::host::journal::{self, Found, HostJournal, Loss};
 use crate::host::machine::HostMachine;
 use crate::host::paths::{CURRENT_SYSTEM, Limits, Paths};
-use crate::host::system;
+use crate::host::{salvage, system};
 use crate::identity::{self, Terms};
 use crate::session::{self, Session};
 use crate::telemetry::Chain;
@@ -76,7 +78,10 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     let paths = paths(&config, config_path);
     notify(&[NotifyState::Ready]);
     // Waits while the dead man's guard goes back; until then a signal just kills.
-    let (journal, state) = HostJournal::open(&config.state_directory)?;
+    let (journal, Found { state, loss }) = HostJournal::open(&config.state_directory)?;
+    if loss != Loss::None && salvage::go_back(&paths).await?.is_some() {
+        return Ok(Ending::HandOver(HAND_OVER_CODE));
+    }
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
     info!(role:% = config.role; "floe-agent {} started", env!("CARGO_PKG_VERSION"));
@@ -90,7 +95,7 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
         clock,
         reports: handle.clone(),
         tell: handle.clone(),
-        door: Door { root, host: host.clone() },
+        door: Door { root, host: host.clone(), closed: closed(loss) },
     };
     let wanted = handle.assignments();
 
@@ -113,6 +118,16 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     handle.close().await;
     tasks.shutdown().await;
     ending
+}
+
+/// Without floors an old manifest could not be told from a new one.
+fn closed(loss: Loss) -> Option<Fault> {
+    match loss {
+        Loss::None | Loss::Activation => None,
+        Loss::Floors => Some(Fault::new(
+            "this host's floors are damaged in every copy, so that it cannot know what is too old for it; set it up anew",
+        )),
+    }
 }
 
 fn judged(done: Option<Result<Done, JoinError>>) -> Result<Ending, Error> {
@@ -161,7 +176,7 @@ async fn keep_session(
 /// What the host is now; read anew for each stream.
 fn hello(state_directory: &Path, system: &str) -> pb::Hello {
     let confirmed = match journal::read(state_directory) {
-        Ok(state) => state.floors.confirmed,
+        Ok(found) => found.state.floors.confirmed,
         Err(error) => {
             warn!("{}", Chain(&error));
             None
@@ -266,6 +281,9 @@ pub enum Error {
     /// See there.
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    /// The journal of a trial was lost, and the machine does not go back.
+    #[error(transparent)]
+    Salvage(#[from] commit::Error),
     /// A file that the configuration names.
     #[error("could not read `{}`", file.display())]
     Unreadable {
@@ -323,6 +341,7 @@ impl Error {
         match self {
             Self::Config(error) => error.advice(),
             Self::Journal(error) => error.advice(),
+            Self::Salvage(error) => error.advice(),
             Self::Unreadable { .. } => "put the file there, or correct its path in agent.toml",
             Self::Root { .. } => {
                 "restore trust.json from the fleet repository; trust no other copy"
@@ -344,6 +363,7 @@ impl Error {
             Self::Root { .. } | Self::OtherFleet { .. } => true,
             Self::Config(_)
             | Self::Journal(_)
+            | Self::Salvage(_)
             | Self::Unreadable { .. }
             | Self::Ca { .. }
             | Self::Signals(_)

@@ -86,6 +86,20 @@ impl Floors {
         self
     }
 
+    /// What is remembered by two copies together: of each floor the higher one.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        let merged = Self {
+            floor: self.floor.max(other.floor),
+            newest_signed: self.newest_signed.max(other.newest_signed),
+            ..self
+        };
+        match other.confirmed {
+            Some(mark) => merged.confirmed(mark),
+            None => merged,
+        }
+    }
+
     /// The time to judge by: never earlier than the newest signed time.
     pub fn now(&self, clock: Timestamp) -> Timestamp {
         self.newest_signed.map_or(clock, |newest| newest.max(clock))
@@ -347,5 +361,11 @@ mod tests {
     fn floors_never_fall() {
         let floors = confirmed(43, 0);
         assert_eq!(floors.clone().confirmed(Mark::of(&verified(|_| ()))), floors);
+
+        let raised = Floors::default().seen(&verified(|_| ()));
+        let confirmed = floors.confirmed;
+        for both in [floors.clone().merged(raised.clone()), raised.clone().merged(floors)] {
+            assert_eq!(both, Floors { confirmed, ..raised.clone() });
+        }
     }
 }

@@ -171,7 +171,7 @@ fn roots(ca: &[CertificateDer<'static>]) -> Result<RootCertStore, Error> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A PEM file does not hold what it should.
-    #[error("there is no readable {what} in the PEM text")]
+    #[error("the PEM text holds no readable {what}")]
     Pem {
         /// What was looked for.
         what: &'static str,

@@ -143,6 +143,33 @@ impl Host {
         .await;
     }
 
+    /// Waits until it runs, keeps and would boot exactly `state`.
+    pub async fn comes_to(&self, state: &State) {
+        eventually(&format!("{} to come to {state:?}", self.name), async || {
+            (self.state().await == *state).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until no dead man's timer is armed, and none of their guards runs.
+    pub async fn has_no_guard(&self) {
+        eventually(&format!("{} to have no guard", self.name), async || {
+            let units = self.shell("systemctl list-units --all --no-legend 'floe-guard-*'").await;
+            units.trim().is_empty().then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the journal on its disk says `phase`, without asking the agent.
+    pub async fn enters_without_agent(&self, phase: &str) {
+        eventually(&format!("{} to be {phase}", self.name), async || {
+            self.holds(&format!("grep -q '\"{phase}\"' /var/lib/floe/journal/current"))
+                .await
+                .then_some(())
+        })
+        .await;
+    }
+
     /// Kills the agent with SIGKILL as soon as its journal says `phase`. Returns when
     /// it watches, so that the phase can then be brought about.
     ///

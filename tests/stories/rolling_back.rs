@@ -37,10 +37,7 @@ impl Scene {
         let host = &self.world.hosts[0];
         assert_eq!(host.state().await, self.before);
         assert!(host.holds("systemctl is-active website.service").await);
-        assert!(
-            !host.holds("systemctl list-timers --all | grep floe-guard").await,
-            "a timer is left"
-        );
+        host.has_no_guard().await;
 
         self.world.repository.change(WWW, &version(2));
         let rollout = self.world.push(WWW).await.succeeded().rollout();
@@ -156,5 +153,51 @@ async fn t114_a_system_without_the_agent_is_not_switched_to() {
 
     assert_eq!(outcome, "failed");
     assert!(reason.contains("agent"), "names the cause: {reason}");
+    scene.nothing_is_lost().await;
+}
+
+#[tokio::test]
+async fn a_switch_lock_that_somebody_holds_is_waited_for_on_the_way_back() {
+    let scene = Scene::set().await;
+    let sick_later =
+        "  systemd.services.website.environment = { VERSION = \"later\"; SICK_AFTER = \"1\"; };";
+    scene.world.repository.change(WWW, sick_later);
+    scene.world.repository.edit_host_toml(WWW, "soak = \"2s\"", "soak = \"6s\"");
+    let host = &scene.world.hosts[0];
+    let lock = "systemd-run --quiet flock /run/nixos/switch-to-configuration.lock sleep 8";
+
+    let held = async {
+        scene.world.enters(host, "probation").await;
+        host.shell(lock).await;
+    };
+    let ((outcome, _), ()) = tokio::join!(scene.push_fails(), held);
+
+    assert_eq!(outcome, "rolled_back");
+    scene.nothing_is_lost().await;
+}
+
+#[tokio::test]
+async fn t110_a_system_without_the_tools_to_leave_it_is_left() {
+    let scene = Scene::set().await;
+    let bare = "  system.path = lib.mkForce config.services.floe-agent.package;";
+    scene.world.repository.change(WWW, bare);
+    scene.world.repository.edit_host_toml(WWW, "probation = \"30s\"", "probation = \"8s\"");
+
+    let (outcome, _) = scene.push_fails().await;
+
+    assert_eq!(outcome, "rolled_back");
+    scene.nothing_is_lost().await;
+}
+
+#[tokio::test]
+async fn a_system_whose_agent_would_refuse_the_next_version_is_not_kept() {
+    let scene = Scene::set().await;
+    let other = "  services.floe-agent.settings.role = lib.mkForce \"mail.fossable.org\";";
+    scene.world.repository.change(WWW, other);
+
+    let (outcome, reason) = scene.push_fails().await;
+
+    assert_eq!(outcome, "rolled_back");
+    assert!(reason.contains("role"), "names the cause: {reason}");
     scene.nothing_is_lost().await;
 }

@@ -10,7 +10,7 @@ use floe_proto::root::Root;
 use floe_proto::time::Timestamp;
 use floe_proto::verify::{self, Verified};
 
-use super::state::Fault;
+use super::state::{Fault, Order};
 
 /// Who judges what may run here.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Door {
     pub root: Verified<Root>,
     /// What is fixed about this host.
     pub host: Host,
+    /// Why nothing at all may run, whoever signed it.
+    pub closed: Option<Fault>,
 }
 
 /// A manifest that this host may run.
@@ -46,6 +48,9 @@ impl Door {
         floors: &Floors,
         now: Timestamp,
     ) -> Result<Admitted, Fault> {
+        if let Some(why) = &self.closed {
+            return Err(why.clone());
+        }
         let now = floors.now(now);
         let verified = verify::manifest(envelope, &self.root, now).map_err(|e| Fault::of(&e))?;
         admit::admit(&verified, &self.host, floors, now).map_err(|e| Fault::of(&e))?;
@@ -56,5 +61,17 @@ impl Door {
             manifest: Manifest::clone(&verified),
             envelope: text.to_owned(),
         })
+    }
+
+    /// Whether this host would run again what it was made to run by `order`. Asked at
+    /// the time of its signature, so that no clock decides.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for people.
+    pub fn readmit(&self, order: &Order, floors: &Floors) -> Result<(), Fault> {
+        let then = order.manifest.created;
+        let floors = Floors { newest_signed: None, ..floors.clone() };
+        self.admit(order.envelope.as_bytes(), &floors, then).map(|_| ())
     }
 }

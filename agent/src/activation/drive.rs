@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::door::Door;
 use super::event::{Effect, Event};
 use super::ports::{Assignment, Clock, Journal, Machine, News, Progress, Reports, Tell, Unwritten};
-use super::state::{Order, Phase, State};
+use super::state::{Fault, Order, Phase, State};
 
 /// What the loop is given.
 #[derive(Debug)]
@@ -99,6 +99,14 @@ async fn resumed<M: Machine, J, C: Clock, R, T>(
         && let Err(why) = ports.door.admit(order.envelope.as_bytes(), &state.floors, now)
     {
         return state.on(Event::Failed(why), now);
+    }
+    // Judged by its own root and role, this system must take what it was made from: the
+    // next version would be refused as well, and nobody could reach this host any more.
+    if let Phase::Probation(trial) = &state.phase
+        && let Err(why) = ports.door.readmit(&trial.order, &state.floors)
+    {
+        let why = format!("the new system's agent would refuse the next version: {why}");
+        return state.on(Event::Failed(Fault::new(why)), now);
     }
     if state.phase == Phase::Idle {
         return state;
@@ -193,8 +201,7 @@ async fn next_wanted(wanted: &mut watch::Receiver<Option<Assignment>>) -> Option
     }
 }
 
-/// One name for each attempt: time never goes back on a host, and two attempts need
-/// longer than a microsecond.
+/// One name for each attempt: no two begin in the same microsecond.
 fn name(serial: Option<Serial>, now: Timestamp) -> ActivationId {
     let serial = serial.map_or(0, Serial::get);
     let name = format!("{serial}-{:x}", now.as_micros().unsigned_abs());

@@ -38,7 +38,8 @@ pub trait Journal: Send {
 
 /// The only source of time.
 pub trait Clock: Send + Sync {
-    /// Now; never earlier than an answer given before, nor than the newest signed time.
+    /// Now; never earlier than the newest signed time. Goes back where a clock that was
+    /// ahead is set right: nothing may be remembered of what it showed.
     fn now(&self) -> Timestamp;
 }
 

@@ -19,7 +19,7 @@ use proptest::prelude::*;
 
 use super::event::{Effect, Event, Task};
 use super::state::{
-    Before, BootId, Fault, Order, Phase, Seen, State, Toplevel, Trial, Undoing, Uptime, Verdict,
+    Before, BootId, Fault, Order, Phase, Seen, State, Toplevel, Trial, Undoing, Uptime,
 };
 
 pub(super) fn toplevel(name: &str) -> Toplevel {
@@ -160,11 +160,11 @@ impl Played {
         if !(rebooted && [&before.running, &before.profile].contains(&&self.running)) {
             self.running = before.running.clone();
         }
-        if half {
-            return Event::Busy;
-        }
         if undoing.boot || self.profile != before.profile {
             self.profile = before.profile.clone();
+            if half {
+                return Event::Busy;
+            }
             self.default = before.profile.clone();
         }
         self.armed = false;
@@ -200,6 +200,10 @@ impl Played {
         match mishap {
             Mishap::None => state,
             Mishap::Fires => self.fire(state),
+            Mishap::TimerLost => {
+                self.armed = false;
+                state
+            }
             Mishap::PowerCut => {
                 self.cut_power();
                 state
@@ -225,6 +229,7 @@ enum Fate {
 enum Mishap {
     None,
     Fires,
+    TimerLost,
     PowerCut,
     Human,
 }
@@ -233,6 +238,7 @@ fn any_fate() -> impl Strategy<Value = Fate> {
     let mishap = prop_oneof![
         4 => Just(Mishap::None),
         4 => Just(Mishap::Fires),
+        2 => Just(Mishap::TimerLost),
         4 => Just(Mishap::PowerCut),
         1 => Just(Mishap::Human),
     ];
@@ -375,25 +381,4 @@ pub(super) fn trial() -> Box<Trial> {
     };
     let until = before.at.after(order.manifest.deadline());
     Box::new(Trial { order, to, before: *before, until, build })
-}
-
-#[test]
-fn a_machine_in_somebody_elses_hands_is_let_go() {
-    let mut played = Played::start();
-    played.armed = true;
-    let undoing = Undoing { why: Fault::new("x"), boot: false, failures: 0 };
-    for phase in [
-        Phase::Disarming(trial(), Verdict::Proven),
-        Phase::Committing(trial()),
-        Phase::RollingBack(trial(), undoing),
-    ] {
-        assert!(phase.could_be_superseded());
-        let state = State { phase, ..State::default() };
-        let seen = Seen { running: Some(humans()), ..played.seen() };
-        let letting_go = state.on(Event::Saw(seen), Timestamp::default());
-        assert!(matches!(letting_go.effect(), Effect::Perform(Task::Disarm(_))));
-        let reporting = letting_go.on(Event::Disarmed, Timestamp::default());
-        let Phase::Reporting(report) = reporting.phase else { panic!() };
-        assert_eq!((report.outcome, report.running), (Outcome::Superseded, Some(humans())));
-    }
 }

@@ -194,6 +194,28 @@ fn what_failed_is_not_tried_again_for_the_same_rollout_and_thrice_in_all() {
 }
 
 #[test]
+fn two_manifests_that_fail_are_not_tried_in_turns_for_ever() {
+    let mut state = State::default();
+    let mut tried = 0;
+    for turn in 0..40 {
+        let rollout = format!("r-{}", turn % 4);
+        let order = Order { rollout, ..order(7 + turn % 2) };
+        state = state.on(assigned(order, seen("old")), now());
+        if matches!(state.phase, Phase::Fetching(_)) {
+            tried += 1;
+            state = state.on(failed("no"), now());
+        }
+        state = state.on(Event::Reported, now());
+    }
+    assert!(tried <= 6, "each of both thrice at most, not {tried} times");
+    let twenty = (20..60).fold(state, |state, serial| {
+        let state = state.on(assigned(order(serial), seen("old")), now());
+        state.on(failed("no"), now()).on(Event::Reported, now())
+    });
+    assert!(twenty.earlier.len() <= 8);
+}
+
+#[test]
 fn a_refused_assignment_is_reported_and_nothing_is_fetched() {
     let refused = Event::Refused {
         activation: "0-1".parse().unwrap(),
@@ -204,4 +226,26 @@ fn a_refused_assignment_is_reported_and_nothing_is_fetched() {
     let reporting = State::default().on(refused, now());
     assert_eq!(report(&reporting).outcome, Outcome::Failed);
     assert_eq!(report(&reporting).manifest, None);
+}
+
+#[test]
+fn a_machine_in_somebody_elses_hands_is_let_go() {
+    let undoing = Undoing { why: Fault::new("x"), boot: false, failures: 0 };
+    for phase in [
+        Phase::Disarming(trial(), Verdict::Proven),
+        Phase::Committing(trial()),
+        Phase::RollingBack(trial(), undoing),
+    ] {
+        assert!(phase.could_be_superseded());
+        let state = State { phase, ..State::default() };
+        let seen = Seen { running: Some(toplevel("humans")), ..seen("new") };
+        let letting_go = state.on(Event::Saw(seen), now());
+        assert!(matches!(letting_go.effect(), Effect::Perform(Task::Disarm(_))));
+        let reporting = letting_go.on(Event::Disarmed, now());
+        let Phase::Reporting(report) = reporting.phase else { panic!() };
+        assert_eq!(
+            (report.outcome, report.running),
+            (Outcome::Superseded, Some(toplevel("humans")))
+        );
+    }
 }

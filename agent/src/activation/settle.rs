@@ -12,6 +12,9 @@ use super::state::{Confirmed, Order, Phase, Report, Seen, Settled, State, Toplev
 /// How often a manifest is tried that does not come to be confirmed.
 pub const MAX_ATTEMPTS: u32 = 3;
 
+/// Of how many manifests that had no success it is remembered that they were tried.
+const MAX_REMEMBERED: usize = 8;
+
 impl State {
     pub(super) fn at(self, phase: Phase) -> Self {
         Self { phase, ..self }
@@ -22,8 +25,9 @@ impl State {
         if self.runs_already(&order, seen) {
             return self.confirm_unchanged(&order, now);
         }
-        match &self.settled {
-            Some(settled) if settled.rules_out(&order) => {
+        let known = self.settled.iter().chain(&self.earlier);
+        match known.into_iter().find(|settled| settled.rules_out(&order)) {
+            Some(settled) => {
                 let report = Report {
                     activation: order.activation.clone(),
                     running: order.running.clone(),
@@ -32,7 +36,7 @@ impl State {
                 };
                 self.at(Phase::Reporting(Box::new(report)))
             }
-            Some(_) | None => self.at(Phase::Fetching(order)),
+            None => self.at(Phase::Fetching(order)),
         }
     }
 
@@ -87,11 +91,15 @@ impl State {
 
     /// Remembers how it ended, and reports it.
     pub(super) fn settle(self, rollout: String, report: Report) -> Self {
-        let before = self
-            .settled
-            .as_ref()
-            .filter(|settled| settled.report.manifest == report.manifest)
-            .map_or(0, |settled| settled.attempts);
+        let mut earlier = self.earlier;
+        earlier.splice(0..0, self.settled);
+        let is_the_same = |settled: &Settled| settled.report.manifest == report.manifest;
+        let before =
+            earlier.iter().find(|settled| is_the_same(settled)).map_or(0, |found| found.attempts);
+        // What is not to be tried again is remembered, so that two that fail are not tried
+        // in turns for ever.
+        earlier.retain(|settled| !is_the_same(settled) && settled.attempts > 0);
+        earlier.truncate(MAX_REMEMBERED);
         let attempts = match report.outcome {
             Outcome::Confirmed => 0,
             Outcome::Failed | Outcome::RolledBack | Outcome::Superseded | Outcome::Quarantined => {
@@ -99,7 +107,7 @@ impl State {
             }
         };
         let settled = Some(Settled { rollout, attempts, report: report.clone() });
-        Self { settled, ..self }.at(Phase::Reporting(Box::new(report)))
+        Self { settled, earlier, ..self }.at(Phase::Reporting(Box::new(report)))
     }
 }
 

@@ -24,6 +24,9 @@ pub struct State {
     pub confirmed: Option<Confirmed>,
     /// What the last activation came to.
     pub settled: Option<Settled>,
+    /// How those of other manifests ended that had no success; the newest first, bounded.
+    #[serde(default)]
+    pub earlier: Vec<Settled>,
     /// What is being done.
     pub phase: Phase,
 }
@@ -318,7 +321,7 @@ impl std::error::Error for InvalidToplevel {}
 pub struct BootId(pub String);
 
 /// Time since boot, sleep included: no change of the clock moves it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Uptime(pub Duration);
 

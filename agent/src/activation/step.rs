@@ -27,8 +27,8 @@ impl State {
             Arming, Building, Committing, Disarming, Fetching, Idle, Probation, Reporting,
             RollingBack, Trying, Unpacking,
         };
-        let Self { floors, confirmed, settled, phase } = self;
-        let state = Self { floors, confirmed, settled, phase: Idle };
+        let Self { floors, confirmed, settled, earlier, phase } = self;
+        let state = Self { floors, confirmed, settled, earlier, phase: Idle };
         match (phase, event) {
             (Idle, Event::Assigned { order, seen, floors }) => {
                 Self { floors: *floors, ..state }.begin(order, &seen, now)

@@ -21,6 +21,9 @@ use crate::activation::probation::{Look, Opinion, Watch};
 use crate::activation::state::{Fault, Trial};
 use crate::activation::verdict::Ended;
 
+/// A check has at least this long, however late it is looked at.
+const LEAST: Duration = Duration::from_secs(1);
+
 /// Watches the machine until it has proved itself, or not.
 ///
 /// # Errors
@@ -49,7 +52,10 @@ pub async fn watch(trial: &Trial, connection: &impl Connection) -> Result<(), Fa
 
 async fn look(trial: &Trial, connection: &impl Connection) -> Result<Look, process::Error> {
     let checks = &trial.order.manifest.health.checks;
-    let (failed, found) = tokio::join!(unit::failing(), join_all(checks.iter().map(examine)));
+    // The last look ends with the deadline, so that it is the agent who says what is missing.
+    let left = system::uptime().until(trial.until).max(LEAST);
+    let examined = join_all(checks.iter().map(|check| examine(check, left)));
+    let (failed, found) = tokio::join!(unit::failing(), examined);
     Ok(Look {
         failed: failed?,
         red: found.into_iter().flatten().collect(),
@@ -59,8 +65,8 @@ async fn look(trial: &Trial, connection: &impl Connection) -> Result<Look, proce
 }
 
 /// What is wrong with what `check` looks at; `None` if nothing is.
-async fn examine(check: &Check) -> Option<String> {
-    let limit = Duration::from_secs(check.timeout_seconds.into());
+async fn examine(check: &Check, left: Duration) -> Option<String> {
+    let limit = Duration::from_secs(check.timeout_seconds.into()).min(left);
     let probing = async {
         match &check.probe {
             Probe::Unit { name } => unit_is_active(name, limit).await,
@@ -161,7 +167,7 @@ mod tests {
         let url = format!("http://{}/health?x=1", listener.local_addr().unwrap());
         let check = check(Probe::Http { url, status: 200 });
         tokio::select! {
-            found = examine(&check) => found,
+            found = examine(&check, LEAST) => found,
             found = serve(listener, answer) => found,
         }
     }
@@ -178,9 +184,9 @@ mod tests {
     async fn a_tcp_check_wants_somebody_to_listen() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        assert_eq!(examine(&check(Probe::Tcp { address })).await, None);
+        assert_eq!(examine(&check(Probe::Tcp { address }), LEAST).await, None);
         drop(listener);
-        assert!(examine(&check(Probe::Tcp { address })).await.is_some());
+        assert!(examine(&check(Probe::Tcp { address }), LEAST).await.is_some());
     }
 
     #[tokio::test]
@@ -189,8 +195,8 @@ mod tests {
             let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
             check(Probe::Command { argv })
         };
-        assert_eq!(examine(&command("exit 0")).await, None);
-        assert!(examine(&command("echo why >&2; exit 3")).await.unwrap().contains("3: why"));
-        assert!(examine(&command("sleep 60")).await.unwrap().contains("within"));
+        assert_eq!(examine(&command("exit 0"), LEAST).await, None);
+        assert!(examine(&command("echo why >&2; exit 3"), LEAST).await.unwrap().contains("3: why"));
+        assert!(examine(&command("sleep 60"), LEAST).await.unwrap().contains("within"));
     }
 }

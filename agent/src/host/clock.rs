@@ -1,54 +1,71 @@
 //! The only reader of the clock.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use floe_proto::admit::Floors;
 use floe_proto::time::Timestamp;
 
+use super::system;
 use crate::activation::ports::Clock;
+use crate::activation::state::Uptime;
 
 /// The machine's clock, held up from below: a clock that was set back (or never
-/// set) shows the newest time that this host has seen signed.
+/// set) shows the newest time that this host has seen signed, and what has passed since
+/// the boot. A clock that is ahead is believed, and forgotten once it is set right:
+/// only signed times are remembered.
 #[derive(Debug, Default)]
 pub struct HostClock {
-    newest: AtomicI64,
+    newest_signed: Option<Timestamp>,
 }
 
 impl HostClock {
     /// A clock that never shows less than the newest time in `floors`.
     pub fn new(floors: &Floors) -> Self {
-        let newest = floors.newest_signed.map_or(i64::MIN, Timestamp::as_micros);
-        Self { newest: AtomicI64::new(newest) }
+        Self { newest_signed: floors.newest_signed }
     }
 }
 
 impl Clock for HostClock {
     #[expect(clippy::disallowed_methods, reason = "this is the port that reads the clock")]
     fn now(&self) -> Timestamp {
-        let now = Timestamp::from(SystemTime::now()).as_micros();
-        // One more than ever before, so that no two moments have one name.
-        let before = self
-            .newest
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |newest| {
-                Some(newest.saturating_add(1).max(now))
-            })
-            .unwrap_or(now);
-        Timestamp::from_micros(before.saturating_add(1).max(now))
+        held_up(SystemTime::now().into(), self.newest_signed, system::uptime())
+    }
+}
+
+fn held_up(clock: Timestamp, newest_signed: Option<Timestamp>, uptime: Uptime) -> Timestamp {
+    match newest_signed {
+        // It goes on, so that no two moments have one name.
+        Some(newest) if clock < newest => newest.after(uptime.0),
+        Some(_) | None => clock,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
 
     #[test]
-    fn time_is_never_before_the_newest_signed_time_and_never_stands_still() {
-        let end: Timestamp = "2999-01-01T00:00:00Z".parse().unwrap();
-        let floors = Floors { newest_signed: Some(end), ..Floors::default() };
-        let clock = HostClock::new(&floors);
-        let (first, second) = (clock.now(), clock.now());
-        assert!(first >= end && second > first);
-        assert!(HostClock::new(&Floors::default()).now() < end);
+    fn t036_time_is_never_before_the_newest_signed_time_and_never_stands_still() {
+        let (clock, signed) = (at("1970-01-01T00:00:07Z"), at("2026-11-22T20:28:00Z"));
+        let minute = |minutes: u64| Uptime(Duration::from_secs(minutes * 60));
+        assert_eq!(held_up(clock, Some(signed), minute(1)), at("2026-11-22T20:29:00Z"));
+        assert_eq!(held_up(clock, Some(signed), minute(2)), at("2026-11-22T20:30:00Z"));
+        assert_eq!(held_up(clock, None, minute(2)), clock);
+        let end = Floors { newest_signed: Some(at("2999-01-01T00:00:00Z")), ..Floors::default() };
+        assert!(HostClock::new(&end).now() > at("2999-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn t037_a_clock_that_was_ahead_and_is_set_right_is_believed_at_once() {
+        let (ahead, right) = (at("2099-01-01T00:00:00Z"), at("2026-11-22T20:28:00Z"));
+        let clock = HostClock::new(&Floors::default());
+        for now in [ahead, right] {
+            assert_eq!(held_up(now, clock.newest_signed, Uptime::default()), now);
+        }
     }
 }

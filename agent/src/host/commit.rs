@@ -33,7 +33,14 @@ pub async fn commit(
         let set = Process::new("nix-env").args(["-p", PROFILE, "--set"]).arg(toplevel.as_path());
         set.within(Duration::from_secs(120)).output().await?.success()?;
     }
-    let boot = Switch { activation, purpose, action: Action::Boot, toplevel, limit: BOOT_LIMIT };
+    let boot = Switch {
+        activation,
+        purpose,
+        action: Action::Boot,
+        toplevel,
+        limit: BOOT_LIMIT,
+        guarded: false,
+    };
     match boot.anew(paths).await? {
         Ended::Exit(0) => {}
         Ended::Exit(status) => return Err(Error::NoBootEntry(format!("status {status}"))),

@@ -9,16 +9,22 @@ use std::time::Duration;
 
 use floe_proto::digest::{Digest, Hasher};
 use floe_proto::manifest::Payload;
+use floe_proto::payload::limits::Limits;
 use rustls::pki_types::CertificateDer;
 use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::system::sync_directory;
 use crate::activation::ports::{Locate, NotLocated};
 
 /// No byte for so long, and the download is given up.
 const STALL: Duration = Duration::from_secs(30);
+
+/// A download may take this long, and a second more for so many bytes: who sends one byte
+/// now and then would otherwise keep this host from everything else.
+const START: Duration = Duration::from_secs(60);
+const SLOWEST: u64 = 32 * 1024;
 
 /// How often it is tried, and how long is waited before each time: a URL is good for
 /// minutes, and a control plane that restarts is back within them.
@@ -43,14 +49,19 @@ pub async fn fetch(
     ca: &[CertificateDer<'static>],
     locate: &impl Locate,
 ) -> Result<(), Error> {
+    let limit = Limits::default().packed_bytes;
+    if payload.length.get() > limit {
+        return Err(Error::TooLarge { limit });
+    }
     if is_whole(payload, target).await {
         return Ok(());
     }
+    let patience = START + Duration::from_secs(payload.length.get() / SLOWEST);
     let client = client(ca)?;
     let mut last = Error::Located(NotLocated("it was not asked".to_owned()));
     for wait in WAITS {
         sleep(wait).await;
-        match once(payload, target, &client, locate).await {
+        match once(payload, target, &client, locate, patience).await {
             Ok(()) => return Ok(()),
             Err(error) if error.is_transient() => {
                 log::info!(error:% = error; "download failed; trying again");
@@ -102,8 +113,19 @@ async fn once(
     target: &Path,
     client: &reqwest::Client,
     locate: &impl Locate,
+    patience: Duration,
 ) -> Result<(), Error> {
     let url = locate.locate(payload.sha256).await?;
+    let downloading = download(payload, target, client, url);
+    timeout(patience, downloading).await.unwrap_or(Err(Error::TooSlow(patience)))
+}
+
+async fn download(
+    payload: &Payload,
+    target: &Path,
+    client: &reqwest::Client,
+    url: String,
+) -> Result<(), Error> {
     // The URL is a secret for minutes, so that no error may name it.
     let mut response = client.get(url).send().await.map_err(|e| Error::Http(e.without_url()))?;
     if !response.status().is_success() {
@@ -176,6 +198,15 @@ pub enum Error {
         /// What came.
         found: Digest,
     },
+    /// More than is ever unpacked.
+    #[error("the payload has more than the {limit} bytes that are allowed")]
+    TooLarge {
+        /// How many are.
+        limit: u64,
+    },
+    /// It comes, but hardly.
+    #[error("the payload could not be downloaded within {0:?}")]
+    TooSlow(Duration),
     /// TLS cannot be had.
     #[error("could not prepare the download")]
     Client(#[source] reqwest::Error),
@@ -198,6 +229,7 @@ impl Error {
             // Bytes that were tampered with once may be whole the next time; but an
             // operator should hear of it at once.
             Self::Length { .. } | Self::Digest { .. } => false,
+            Self::TooLarge { .. } | Self::TooSlow(_) => false,
             Self::Client(_) | Self::Disk { .. } => false,
         }
     }
@@ -205,7 +237,8 @@ impl Error {
     /// What to do next.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::Located(_) | Self::Http(_) => {
+            Self::TooLarge { .. } => "pin large trees by url and sha256 instead of packing them",
+            Self::Located(_) | Self::Http(_) | Self::TooSlow(_) => {
                 "look at the control plane and at the network between the host and the object store"
             }
             Self::Status(_) => "look at the object store; is the host's clock right?",
@@ -257,7 +290,7 @@ mod tests {
         let client = client(&[])?;
         let wanted = payload(wanted);
         let result = tokio::select! {
-            result = once(&wanted, &target, &client, &url) => result,
+            result = once(&wanted, &target, &client, &url, START) => result,
             () = serve(listener, body.to_vec(), announced) => panic!(),
         };
         assert_eq!(is_whole(&wanted, &target).await, result.is_ok());
@@ -282,5 +315,39 @@ mod tests {
         assert!(matches!(fetched(&good, short, Some(good.len())).await, Err(Error::Http(_))));
         let long = vec![7; 300_001];
         assert!(matches!(fetched(&good, &long, None).await, Err(Error::Length { .. })));
+    }
+
+    #[tokio::test]
+    async fn t006_who_sends_a_byte_now_and_then_is_not_listened_to_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url(format!("http://{}/x", listener.local_addr().unwrap()));
+        let dribbling = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _read = stream.read(&mut request).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            while stream.write_all(b"7").await.is_ok() {
+                sleep(Duration::from_millis(5)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let (wanted, client) = (payload(&[7; 300_000]), client(&[]).unwrap());
+        let target = dir.path().join("payload");
+        let result = tokio::select! {
+            result = once(&wanted, &target, &client, &url, Duration::from_millis(200)) => result,
+            () = dribbling => panic!(),
+        };
+        assert!(matches!(result, Err(Error::TooSlow(_))), "{result:?}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_could_never_be_unpacked_is_not_asked_for() {
+        let huge = Payload { length: u64::MAX.try_into().unwrap(), ..payload(b"x") };
+        let dir = tempfile::tempdir().unwrap();
+        let nowhere = Url("http://127.0.0.1:1/".to_owned());
+        let refused = fetch(&huge, &dir.path().join("payload"), &[], &nowhere).await;
+        assert!(matches!(refused, Err(Error::TooLarge { .. })));
     }
 }

@@ -9,15 +9,17 @@ use floe_proto::digest::Digest;
 use floe_proto::id::ActivationId;
 
 use super::clock::HostClock;
-use super::journal::{self, HostJournal};
+use super::journal::{self, HostJournal, Loss};
 use super::machine::HostMachine;
 use super::paths::{AGENT_UNIT, Paths};
 use super::process::{self, Process};
+use super::{commit, salvage};
 use crate::activation::event::{Effect, Event};
 use crate::activation::ports::{
     Clock as _, Connection, Journal as _, Locate, Machine as _, NotLocated, Progress, Tell,
     Unwritten,
 };
+use crate::activation::state::State;
 
 /// What the guard found to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +34,18 @@ pub enum Done {
 ///
 /// # Errors
 ///
-/// [`Error`]: the journal could not be read or written, so nothing was done; or the
-/// agent could not be started again.
+/// [`Error`]: the journal could not be read, so nothing was done; or the agent could
+/// not be started again. systemd then runs the guard once more.
 pub async fn run(paths: Paths, activation: &ActivationId) -> Result<Done, Error> {
-    let (mut journal, state) = HostJournal::hold(&paths.state)?;
-    let Some(mut state) = state.fired(activation) else { return Ok(Done::Nothing) };
+    let (mut journal, found) = HostJournal::hold(&paths.state)?;
+    if found.loss != Loss::None {
+        let went_back = salvage::go_back(&paths).await?.is_some();
+        drop(journal);
+        return if went_back { restart_agent().await } else { Ok(Done::Nothing) };
+    }
+    let Some(mut state) = found.state.fired(activation) else { return Ok(Done::Nothing) };
     log::warn!(activation:% = activation; "not confirmed in time: going back");
-    journal.write(&state).await?;
+    record(&mut journal, &state).await?;
 
     let clock = HostClock::new(&state.floors);
     let machine = HostMachine::new(paths, Vec::new(), Alone);
@@ -46,7 +53,7 @@ pub async fn run(paths: Paths, activation: &ActivationId) -> Result<Done, Error>
     loop {
         let next = state.clone().on(event, clock.now());
         if next != state {
-            journal.write(&next).await?;
+            record(&mut journal, &next).await?;
             state = next;
         }
         let task = match state.effect() {
@@ -59,7 +66,7 @@ pub async fn run(paths: Paths, activation: &ActivationId) -> Result<Done, Error>
         if matches!(event, Event::Busy | Event::Failed(_)) {
             let failed = state.clone().on(event, clock.now());
             if failed != state {
-                journal.write(&failed).await?;
+                record(&mut journal, &failed).await?;
                 state = failed;
             }
             event = Event::Saw(machine.look().await);
@@ -67,7 +74,23 @@ pub async fn run(paths: Paths, activation: &ActivationId) -> Result<Done, Error>
     }
     drop(journal);
 
-    // The agent that runs, if any, is the new system's, or knows an older journal.
+    restart_agent().await
+}
+
+/// Records what is being done, if there is room to: it is done all the same. The agent
+/// then begins again from an older state, which leads to the same end.
+async fn record(journal: &mut HostJournal, state: &State) -> Result<(), Unwritten> {
+    match journal.write(state).await {
+        Err(Unwritten::Disk(error)) => {
+            log::error!(error:% = error; "could not write the journal; going on without it");
+            Ok(())
+        }
+        written @ (Ok(()) | Err(Unwritten::Overtaken)) => written,
+    }
+}
+
+/// The agent that runs, if any, is the new system's, or knows an older journal.
+async fn restart_agent() -> Result<Done, Error> {
     let restart = ["restart", "--no-block", AGENT_UNIT];
     Process::new("systemctl").args(restart).output().await?.success()?;
     Ok(Done::Settled)
@@ -103,9 +126,12 @@ pub enum Error {
     /// It does not know what there is to do.
     #[error(transparent)]
     Journal(#[from] journal::Error),
-    /// It could not record what it does.
+    /// Somebody else wrote to the journal that it holds.
     #[error(transparent)]
     Unwritten(#[from] Unwritten),
+    /// It could not go back without a journal.
+    #[error(transparent)]
+    Salvage(#[from] commit::Error),
     /// It could not start the agent.
     #[error("went back, but could not start the agent again")]
     NoAgent(#[from] process::Error),
@@ -116,6 +142,7 @@ impl Error {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Journal(error) => error.advice(),
+            Self::Salvage(error) => error.advice(),
             Self::Unwritten(_) => "reboot the host: its boot default is the system it came from",
             Self::NoAgent(error) => error.advice(),
         }

@@ -4,6 +4,10 @@
 //! does not write at all ([`Unwritten::Overtaken`]). So of agent and guard exactly
 //! one acts. The floors have a file of their own, which a sealed image keeps and
 //! which outlives a damaged journal; they are written first.
+//!
+//! What is damaged in all its copies is a [`Loss`], never an empty host: of floors the
+//! highest surviving copy counts, and where none survived nothing more is recorded, so
+//! that the loss is not forgotten either.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -21,6 +25,26 @@ const STATE: &str = "current";
 const FLOORS: &str = "floors";
 const LOCK: &str = "lock";
 
+/// What a process finds when it opens the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What is known. Where the activation was lost it is that of an idle host.
+    pub state: State,
+    /// What could not be read any more.
+    pub loss: Loss,
+}
+
+/// What of a journal is damaged in every copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing.
+    None,
+    /// How the activation stood: the machine itself has to say; see `salvage`.
+    Activation,
+    /// That, and the floors: nobody knows any more what this host must not go back to.
+    Floors,
+}
+
 /// The journal of one process.
 #[derive(Debug)]
 pub struct HostJournal {
@@ -28,7 +52,9 @@ pub struct HostJournal {
     floors_directory: PathBuf,
     /// How often the state was written, as far as this process has seen.
     sequence: u64,
-    floors: Floors,
+    /// What the floors' own file says; `None` where it has to be written.
+    floors: Option<Floors>,
+    loss: Loss,
     /// Held from opening to the end by the guard; by the agent only while it writes.
     held: Option<File>,
 }
@@ -40,7 +66,7 @@ impl HostJournal {
     /// # Errors
     ///
     /// [`Error`].
-    pub fn open(state: &Path) -> Result<(Self, State), Error> {
+    pub fn open(state: &Path) -> Result<(Self, Found), Error> {
         let mut journal = Self::at(state)?;
         let lock = journal.lock().map_err(Error::Disk)?;
         let found = journal.read()?;
@@ -54,7 +80,7 @@ impl HostJournal {
     /// # Errors
     ///
     /// [`Error`].
-    pub fn hold(state: &Path) -> Result<(Self, State), Error> {
+    pub fn hold(state: &Path) -> Result<(Self, Found), Error> {
         let mut journal = Self::at(state)?;
         journal.held = Some(journal.lock().map_err(Error::Disk)?);
         let found = journal.read()?;
@@ -69,28 +95,32 @@ impl HostJournal {
             directory,
             floors_directory: state.to_owned(),
             sequence: 0,
-            floors: Floors::default(),
+            floors: None,
+            loss: Loss::None,
             held: None,
         })
     }
 
-    fn read(&mut self) -> Result<State, Error> {
-        let floors = match record::read::<Floors>(&self.floors_directory, FLOORS) {
-            Ok(record) => record.map(|record| record.document).unwrap_or_default(),
-            // Without floors a host could be made to go back: better no agent.
-            Err(source) => return Err(Error::Record(source)),
-        };
-        let state = match record::read::<State>(&self.directory, STATE) {
-            Ok(Some(record)) => {
-                self.sequence = record.sequence;
-                // The file of its own was written first, so it is never behind.
-                State { floors: floors.clone(), ..record.document }
+    fn read(&mut self) -> Result<Found, Error> {
+        let floors = Copy::of(record::read::<Floors>(&self.floors_directory, FLOORS))?;
+        let state = Copy::of(record::read::<State>(&self.directory, STATE))?;
+        self.loss = match (&floors, &state) {
+            // The state holds a copy of the floors.
+            (_, Copy::Whole(_)) | (Copy::Whole(_) | Copy::Absent, Copy::Absent) => Loss::None,
+            (Copy::Whole(_), Copy::Damaged) => Loss::Activation,
+            // A journal is never without floors: those that are missing were removed.
+            (Copy::Damaged, Copy::Absent) | (Copy::Damaged | Copy::Absent, Copy::Damaged) => {
+                Loss::Floors
             }
-            Ok(None) => State { floors: floors.clone(), ..State::default() },
-            Err(source) => return Err(Error::Record(source)),
         };
-        self.floors = floors;
-        Ok(state)
+        self.floors = floors.whole().map(|record| record.document);
+        let mut found = State::default();
+        if let Some(record) = state.whole() {
+            (self.sequence, found) = (record.sequence, record.document);
+        }
+        // Either may be behind: after a crash the state, after damage the other.
+        found.floors = found.floors.merged(self.floors.clone().unwrap_or_default());
+        Ok(Found { state: found, loss: self.loss })
     }
 
     fn lock(&self) -> io::Result<File> {
@@ -104,6 +134,10 @@ impl HostJournal {
     }
 
     fn write_now(&mut self, state: &State) -> Result<(), Unwritten> {
+        if self.loss == Loss::Floors {
+            // What is written now would be taken for all that there ever was.
+            return Ok(());
+        }
         let _lock = match &self.held {
             Some(_) => None,
             None => Some(self.lock().map_err(Unwritten::Disk)?),
@@ -115,14 +149,45 @@ impl HostJournal {
             return Err(Unwritten::Overtaken);
         }
         let sequence = self.sequence + 1;
-        if state.floors != self.floors {
+        if self.floors.as_ref() != Some(&state.floors) {
             record::write(&self.floors_directory, FLOORS, sequence, &state.floors)
                 .map_err(Unwritten::Disk)?;
-            self.floors = state.floors.clone();
+            self.floors = Some(state.floors.clone());
         }
         record::write(&self.directory, STATE, sequence, state).map_err(Unwritten::Disk)?;
         self.sequence = sequence;
         Ok(())
+    }
+}
+
+/// One of the two files, with the one before it.
+enum Copy<T> {
+    Whole(record::Record<T>),
+    Damaged,
+    Absent,
+}
+
+impl<T> Copy<T> {
+    fn of(read: Result<Option<record::Record<T>>, record::Error>) -> Result<Self, Error> {
+        match read {
+            Ok(Some(record)) => Ok(Self::Whole(record)),
+            Ok(None) => Ok(Self::Absent),
+            Err(damage @ record::Error::Damaged { .. }) => {
+                log::error!(error:% = damage; "the journal is damaged");
+                Ok(Self::Damaged)
+            }
+            // Whole, but not for us; or not to be had now: better no agent than a wrong one.
+            Err(other @ (record::Error::Newer { .. } | record::Error::Unreadable { .. })) => {
+                Err(Error::Record(other))
+            }
+        }
+    }
+
+    fn whole(self) -> Option<record::Record<T>> {
+        match self {
+            Self::Whole(record) => Some(record),
+            Self::Damaged | Self::Absent => None,
+        }
     }
 }
 
@@ -139,9 +204,9 @@ impl Journal for HostJournal {
 /// # Errors
 ///
 /// [`Error`].
-pub fn read(state: &Path) -> Result<State, Error> {
+pub fn read(state: &Path) -> Result<Found, Error> {
     if !fs::exists(state.join("journal")).map_err(Error::Disk)? {
-        return Ok(State::default());
+        return Ok(Found { state: State::default(), loss: Loss::None });
     }
     HostJournal::at(state)?.read()
 }
@@ -193,11 +258,11 @@ mod tests {
     fn what_was_written_is_there_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, found) = HostJournal::open(dir.path()).unwrap();
-        assert_eq!(found, State::default());
+        assert_eq!(found, whole(State::default()));
         journal.write_now(&state(1)).unwrap();
         journal.write_now(&state(2)).unwrap();
-        assert_eq!(HostJournal::open(dir.path()).unwrap().1, state(2));
-        assert_eq!(read(dir.path()).unwrap(), state(2));
+        assert_eq!(HostJournal::open(dir.path()).unwrap().1, whole(state(2)));
+        assert_eq!(read(dir.path()).unwrap(), whole(state(2)));
     }
 
     #[test]
@@ -206,12 +271,12 @@ mod tests {
         let (mut agent, _) = HostJournal::open(dir.path()).unwrap();
         agent.write_now(&state(1)).unwrap();
         let (mut guard, seen) = HostJournal::hold(dir.path()).unwrap();
-        assert_eq!(seen, state(1));
+        assert_eq!(seen, whole(state(1)));
         guard.write_now(&state(2)).unwrap();
         guard.write_now(&state(3)).unwrap();
         drop(guard);
         assert!(matches!(agent.write_now(&state(9)), Err(Unwritten::Overtaken)));
-        assert_eq!(HostJournal::open(dir.path()).unwrap().1, state(3));
+        assert_eq!(HostJournal::open(dir.path()).unwrap().1, whole(state(3)));
     }
 
     #[test]
@@ -225,14 +290,75 @@ mod tests {
         assert!(matches!(waiting.join().unwrap(), Err(Unwritten::Overtaken)));
     }
 
-    #[test]
-    fn floors_outlive_the_journal() {
+    fn whole(state: State) -> Found {
+        Found { state, loss: Loss::None }
+    }
+
+    fn floors(seconds: i64) -> Floors {
+        let newest = floe_proto::time::Timestamp::from_micros(seconds * 1_000_000);
+        Floors { newest_signed: Some(newest), ..Floors::default() }
+    }
+
+    /// A directory whose journal was written with floors of 1, 2 and 3 seconds.
+    fn scene() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, _) = HostJournal::open(dir.path()).unwrap();
-        let newest_signed = Some(floe_proto::time::Timestamp::from_micros(5_000_000));
-        let floors = Floors { newest_signed, ..Floors::default() };
-        journal.write_now(&State { floors: floors.clone(), ..State::default() }).unwrap();
+        for seconds in 1..=3 {
+            journal.write_now(&State { floors: floors(seconds), ..state(1) }).unwrap();
+        }
+        dir
+    }
+
+    fn damage(dir: &Path, names: &[&str]) {
+        for name in names {
+            assert!(dir.join(name).exists(), "{name}");
+            fs::write(dir.join(name), "torn").unwrap();
+        }
+    }
+
+    const BOTH_STATES: [&str; 2] = ["journal/current", "journal/current.previous"];
+
+    #[test]
+    fn floors_outlive_the_journal() {
+        let dir = scene();
+        damage(dir.path(), &BOTH_STATES);
+        let (_, found) = HostJournal::open(dir.path()).unwrap();
+        assert_eq!((found.state.floors, found.loss), (floors(3), Loss::Activation));
         fs::remove_dir_all(dir.path().join("journal")).unwrap();
-        assert_eq!(HostJournal::open(dir.path()).unwrap().1.floors, floors);
+        assert_eq!(HostJournal::open(dir.path()).unwrap().1.state.floors, floors(3));
+    }
+
+    #[test]
+    fn of_all_surviving_floors_the_highest_count() {
+        let dir = scene();
+        damage(dir.path(), &["floors"]);
+        assert_eq!(read(dir.path()).unwrap().state.floors, floors(3), "the one before it");
+        damage(dir.path(), &["floors.previous"]);
+        assert_eq!(read(dir.path()).unwrap().state.floors, floors(3), "the journal's alone");
+        for name in ["floors", "floors.previous"] {
+            fs::remove_file(dir.path().join(name)).unwrap();
+        }
+        let (mut journal, found) = HostJournal::open(dir.path()).unwrap();
+        assert_eq!(found, whole(State { floors: floors(3), ..state(1) }));
+        journal.write_now(&State { phase: Phase::Idle, ..found.state }).unwrap();
+        damage(dir.path(), &BOTH_STATES);
+        assert_eq!(read(dir.path()).unwrap().state.floors, floors(3), "written anew");
+    }
+
+    #[test]
+    fn lost_floors_are_never_empty_floors_not_even_after_what_follows() {
+        for lost in [&["floors", "floors.previous"][..], &[]] {
+            let dir = scene();
+            damage(dir.path(), &BOTH_STATES);
+            damage(dir.path(), lost);
+            if lost.is_empty() {
+                fs::remove_file(dir.path().join("floors")).unwrap();
+                fs::remove_file(dir.path().join("floors.previous")).unwrap();
+            }
+            let (mut journal, found) = HostJournal::open(dir.path()).unwrap();
+            assert_eq!(found.loss, Loss::Floors);
+            journal.write_now(&state(1)).unwrap();
+            assert_eq!(HostJournal::open(dir.path()).unwrap().1.loss, Loss::Floors);
+        }
     }
 }

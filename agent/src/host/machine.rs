@@ -24,6 +24,7 @@ use crate::activation::event::{Event, Task};
 use crate::activation::ports::{Clock as _, Connection, Locate, Machine, News, Progress, Tell};
 use crate::activation::state::{Before, Fault, Order, Seen, Toplevel, Trial, Undoing};
 use crate::activation::verdict;
+use crate::telemetry::Chain;
 
 /// The machine that this agent keeps. `L` is the line to the control plane.
 #[derive(Debug)]
@@ -56,6 +57,11 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
         prepare(&self.paths.payloads(), &target).map_err(|error| Fault::of(&error))?;
         let directory = self.paths.activation(&order.activation);
         prepare(&self.paths.activations(), &directory).map_err(|error| Fault::of(&error))?;
+        let outcomes = self.paths.outcomes();
+        prepare(&outcomes, &outcomes.join(order.activation.as_str()))
+            .map_err(|error| Fault::of(&error))?;
+        // A build of an order that was given up meanwhile goes on by itself, and remains.
+        unit::stop(&["floe-build-*", "floe-pins-*"]).await.map_err(|error| Fault::of(&error))?;
         let fetched = fetch(payload, &target, &self.ca, &self.line).await;
         fetched.map(|()| Event::Fetched).map_err(|error| Fault::of(&error))
     }
@@ -115,7 +121,8 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
 
     async fn arm(&self, trial: &Trial) -> Result<Event, Fault> {
         let left = left(trial)?;
-        let armed = timer::arm(&trial.order.activation, left, &self.paths).await;
+        let armed =
+            timer::arm(&trial.order.activation, left, &trial.before.running, &self.paths).await;
         armed.map(|()| Event::Armed).map_err(|error| Fault::of(&error))
     }
 
@@ -180,6 +187,7 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
             action: Action::Test,
             toplevel: back,
             limit: REVERT_LIMIT,
+            guarded: false,
         };
         let tell = |lines| self.wrote(&trial.order, report::Phase::RollingBack, lines);
         let ended =
@@ -218,11 +226,24 @@ impl<L: Locate + Connection + Tell> Machine for HostMachine<L> {
             }
             Task::Commit(trial) => return settled(self.commit(trial).await).await,
             Task::Revert(trial, undoing) => {
-                return settled(self.revert(trial, undoing).await).await;
+                let done = self.revert(trial, undoing).await;
+                return settled(done.or_else(|error| not_yet_lost(trial, error))).await;
             }
         };
         done.unwrap_or_else(Event::Failed)
     }
+}
+
+/// As long as the dead man's timer has not had its turn, going back has not failed, it
+/// is tried again: the guard has means of its own, and must not find that we gave up.
+fn not_yet_lost(trial: &Trial, error: commit::Error) -> Result<Event, commit::Error> {
+    let guards_turn = trial.until.after(2 * timer::GRACE);
+    let is_over = system::uptime().until(guards_turn).is_zero();
+    if is_over || system::boot_id() != trial.before.boot {
+        return Err(error);
+    }
+    log::warn!("could not go back, trying again: {}", Chain(&error));
+    Err(commit::Error::Switch(switch::Error::Busy))
 }
 
 /// What is tried again in a loop waits a little before it says so.
@@ -243,6 +264,7 @@ fn trial_of(trial: &Trial, limit: Duration) -> Switch<'_> {
         action: Action::Test,
         toplevel: &trial.to,
         limit,
+        guarded: true,
     }
 }
 

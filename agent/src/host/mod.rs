@@ -10,6 +10,9 @@
 //!    └─ commit     profile and boot entry
 //! ```
 //!
+//! `journal` has what survives a crash (in `record`s); where it did not survive,
+//! `salvage` asks the machine itself.
+//!
 //! `process` is the only file that starts programs, `clock` the only one that reads
 //! the clock, and [`paths::Paths`] has every path.
 
@@ -27,6 +30,7 @@ pub mod preflight;
 pub mod process;
 pub mod record;
 pub mod roots;
+pub mod salvage;
 pub mod switch;
 pub mod system;
 pub mod timer;

@@ -48,6 +48,10 @@ pub const SWITCH_LOCK: &str = "/run/nixos/switch-to-configuration.lock";
 /// Our own roots, so that garbage collection spares what we may go back to.
 pub const ROOTS: &str = "/nix/var/nix/gcroots/floe";
 
+/// Word of switches: gone with a reboot, as what it speaks of, and there is room for
+/// it where the disk is full.
+const OUTCOMES: &str = "/run/floe";
+
 /// The store.
 pub const STORE: &str = "/nix/store";
 
@@ -76,6 +80,11 @@ impl Paths {
     /// All activations' directories.
     pub fn activations(&self) -> PathBuf {
         self.state.join("activation")
+    }
+
+    /// Where switches leave word of how they ended, for all activations.
+    pub fn outcomes(&self) -> PathBuf {
+        PathBuf::from(OUTCOMES)
     }
 
     /// The files of one activation.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -70,12 +71,14 @@ impl Process {
     ///
     /// [`Error`] where it could not be started, or took too long.
     pub async fn output(mut self) -> Result<Output, Error> {
-        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = self.spawn()?;
+        let mut group = Group(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let running = async {
             let (stdout, stderr, status) =
                 tokio::join!(bounded(stdout), bounded(stderr), child.wait());
+            group.0 = None;
             status.map(|status| Output { program: self.name.clone(), status, stdout, stderr })
         };
         match timeout(self.limit, running).await {
@@ -150,6 +153,20 @@ impl Output {
         let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
         let said = said.trim().chars().take(1000).collect();
         Err(Error::Failed { program: self.program, status: self.status, said })
+    }
+}
+
+/// A program with all that it started, killed when this is dropped before its end: a
+/// health check that hangs is begun again and again, and must not leave its children.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let leader = self.0.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(leader) = leader {
+            // Fails where all of it is gone, which is as good.
+            kill_process_group(leader, Signal::KILL).ok();
+        }
     }
 }
 
@@ -240,6 +257,21 @@ mod tests {
     async fn a_program_that_hangs_is_killed() {
         let slow = Process::new("sleep").arg("60").within(Duration::from_millis(20)).output();
         assert!(matches!(slow.await, Err(Error::TooSlow { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_a_program_that_hangs_had_started_is_killed_as_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        let made = Process::new("mkfifo").arg(&fifo).output().await.unwrap();
+        assert!(made.is_success());
+        // The end of the file comes when the last child that holds it is gone.
+        let script = format!("exec 9>{}; (sleep 60; :) & sleep 60", fifo.display());
+        let slow = Process::new("sh").args(["-c", &script]).within(Duration::from_millis(100));
+        let reading = async { tokio::fs::read(&fifo).await.unwrap() };
+        let both = async { tokio::join!(slow.output(), reading) };
+        let (ended, _) = timeout(Duration::from_secs(10), both).await.expect("its child is killed");
+        assert!(matches!(ended, Err(Error::TooSlow { .. })));
     }
 
     #[tokio::test]

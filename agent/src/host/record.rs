@@ -39,6 +39,8 @@ pub fn read<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<
     let damage = match read_one(&current) {
         Ok(Some(record)) => return Ok(Some(record)),
         Ok(None) => None,
+        // What is before it is not what a newer agent left: it is what it left behind.
+        Err(newer @ Error::Newer { .. }) => return Err(newer),
         Err(damage) => Some(damage),
     };
     match (read_one(&previous(directory, name)), damage) {
@@ -220,6 +222,14 @@ mod tests {
         write(dir.path(), "x", 3, &"document 3").unwrap();
         fs::write(dir.path().join("x"), "torn").unwrap();
         assert_eq!(load(dir.path()).unwrap().unwrap().sequence, 1);
+    }
+
+    #[test]
+    fn what_a_newer_agent_wrote_is_not_passed_over_for_what_was_before() {
+        let dir = tempfile::tempdir().unwrap();
+        written(dir.path(), 2);
+        fs::write(dir.path().join("x"), format!("floe 2 3 {}\n", Digest::of(b""))).unwrap();
+        assert!(matches!(load(dir.path()), Err(Error::Newer { schema: 2, .. })));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::paths::{ROOTS, STORE};
 use super::process;
-use super::system::sync_directory;
+use super::system::{self, sync_directory};
 use crate::activation::state::Toplevel;
 
 /// Roots the system that is going to be tried, those to return to, and this agent.
@@ -42,6 +42,12 @@ pub fn after_an_end(running: &Toplevel) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// The trial that was begun and has not ended: what is tried, and what ran before.
+pub fn trial() -> Option<(Toplevel, Toplevel)> {
+    let root = |name| system::toplevel(&Path::new(ROOTS).join(name));
+    Some((root("candidate")?, root("previous")?))
 }
 
 fn set(roots: &Path, name: &str, target: &Path) -> io::Result<()> {

@@ -5,6 +5,8 @@
 //! reads the word that it left. What the switch did is read from the machine.
 
 use std::ffi::OsStr;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +22,9 @@ use crate::activation::verdict::{After, Ended};
 /// The unit, by the name of nixos-rebuild's (NIXOS.md 4.1).
 pub const UNIT: &str = "nixos-rebuild-switch-to-configuration";
 
+/// What `switch-to-configuration` ends with where its lock is held (NIXOS.md 4.7).
+const LOCKED: i32 = 11;
+
 /// One switch: what is done with which system, and where word of it is left.
 #[derive(Clone, Debug)]
 pub struct Switch<'a> {
@@ -33,6 +38,8 @@ pub struct Switch<'a> {
     pub toplevel: &'a Toplevel,
     /// After this it is killed.
     pub limit: Duration,
+    /// Whether it is only begun under the activation's armed dead man's timer.
+    pub guarded: bool,
 }
 
 impl Switch<'_> {
@@ -62,7 +69,8 @@ impl Switch<'_> {
         }
     }
 
-    /// Like [`Self::once`], but begins anew where an earlier one ended.
+    /// Like [`Self::once`], but begins anew where an earlier one ended, and finds
+    /// somebody else's lock busy instead of failing at it.
     ///
     /// # Errors
     ///
@@ -77,7 +85,11 @@ impl Switch<'_> {
                 Ok(()) | Err(_) => {}
             }
         }
-        self.once(paths).await
+        match self.once(paths).await? {
+            // Somebody holds the lock who is not nixos-rebuild; nothing was touched.
+            Ended::Exit(LOCKED) => Err(Error::Busy),
+            ended @ (Ended::Exit(_) | Ended::Signal(_) | Ended::Vanished) => Ok(ended),
+        }
     }
 
     /// Ends this switch with everything that it started, if it runs. A lock that is
@@ -102,6 +114,9 @@ impl Switch<'_> {
 
     async fn start(&self, paths: &Paths, outcome: &Path) -> Result<(), Error> {
         let program = process::own_program().map_err(Error::Disk)?;
+        let place = outcome.parent().unwrap_or_else(|| Path::new("/"));
+        DirBuilder::new().recursive(true).mode(0o700).create(place).map_err(Error::Disk)?;
+        let guard = self.guarded.then(|| ["--guarded-by", self.activation.as_str()]);
         let seconds = self.limit.as_secs().max(1);
         Transient::new(UNIT, &self.description())
             .option("--collect")
@@ -110,22 +125,26 @@ impl Switch<'_> {
             .property("TimeoutStopSec=2")
             .property(&format!("SyslogIdentifier={}", self.identifier()))
             .env("PATH", &paths.search)
-            .start([
-                program.as_os_str(),
-                OsStr::new("trial"),
-                OsStr::new("--toplevel"),
-                self.toplevel.as_path().as_os_str(),
-                OsStr::new("--action"),
-                OsStr::new(self.action.as_str()),
-                OsStr::new("--outcome"),
-                outcome.as_os_str(),
-            ])
+            .start(
+                [
+                    program.as_os_str(),
+                    OsStr::new("trial"),
+                    OsStr::new("--toplevel"),
+                    self.toplevel.as_path().as_os_str(),
+                    OsStr::new("--action"),
+                    OsStr::new(self.action.as_str()),
+                    OsStr::new("--outcome"),
+                    outcome.as_os_str(),
+                ]
+                .into_iter()
+                .chain(guard.iter().flatten().map(OsStr::new)),
+            )
             .await?;
         Ok(())
     }
 
     fn outcome(&self, paths: &Paths) -> PathBuf {
-        paths.activation(self.activation).join(format!("{}.outcome", self.purpose))
+        paths.outcomes().join(self.activation.as_str()).join(format!("{}.json", self.purpose))
     }
 
     fn description(&self) -> String {
@@ -166,7 +185,7 @@ impl Error {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Busy => "wait for the other nixos-rebuild; the agent looks again by itself",
-            Self::Disk(_) => "look at the disk below /var/lib/floe",
+            Self::Disk(_) => "look at the space below /run",
             Self::Systemd(error) => error.advice(),
         }
     }

@@ -8,34 +8,54 @@ use std::time::Duration;
 
 use floe_proto::id::ActivationId;
 
-use super::paths::Paths;
+use super::paths::{AGENT, Paths};
 use super::process;
 use super::unit::{self, Transient};
+use crate::activation::state::Toplevel;
 
 /// How much later than the agent's own deadline it fires: usually the agent, which
 /// knows more, comes first.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// Arms the timer to fire after `left`; leaves it alone where it is armed.
+/// Arms the timer to fire after `left`; leaves it alone where it is armed. Its guard
+/// uses nothing but what `back` holds, the system to go back to: the tools and the
+/// configuration of the one that runs then may be what is broken.
 ///
 /// # Errors
 ///
 /// Where it does not run now.
-pub async fn arm(activation: &ActivationId, left: Duration, paths: &Paths) -> Result<(), Error> {
+pub async fn arm(
+    activation: &ActivationId,
+    left: Duration,
+    back: &Toplevel,
+    paths: &Paths,
+) -> Result<(), Error> {
     if is_armed(activation).await? {
         return Ok(());
     }
     let name = name(activation);
-    let program = process::own_program().map_err(Error::OwnProgram)?;
-    // What the configuration file is a link to lies in the old system, and stays.
-    let config = paths.config.canonicalize().unwrap_or_else(|_| paths.config.clone());
+    // A system that floe has not made yet may lack either; then what is here must do.
+    let program = match back.join(AGENT).canonicalize() {
+        Ok(program) => program,
+        Err(_) => process::own_program().map_err(Error::OwnProgram)?,
+    };
+    let theirs = paths.config.strip_prefix("/").map(|config| back.as_path().join(config));
+    let config = theirs.unwrap_or_else(|_| paths.config.clone()).canonicalize();
+    let config = config.or_else(|_| paths.config.canonicalize());
+    let config = config.unwrap_or_else(|_| paths.config.clone());
+    let mut search = back.join("sw/bin").into_os_string();
+    search.push(":");
+    search.push(&paths.search);
     let fire = (left + GRACE).as_millis();
     Transient::new(&name, &format!("floe: dead man's timer of activation {activation}"))
         .option(&format!("--on-active={fire}ms"))
         .option("--timer-property=AccuracySec=100ms")
         .option("--collect")
         .property("Type=exec")
-        .env("PATH", &paths.search)
+        // Nobody else is left to go back.
+        .property("Restart=on-failure")
+        .property("RestartSec=2s")
+        .env("PATH", &search)
         .start([
             program.as_os_str(),
             OsStr::new("--config"),
@@ -48,12 +68,21 @@ pub async fn arm(activation: &ActivationId, left: Duration, paths: &Paths) -> Re
     if is_armed(activation).await? { Ok(()) } else { Err(Error::NotArmed) }
 }
 
-/// Whether the timer still waits.
+/// Whether the timer has still to fire.
 ///
 /// # Errors
 ///
 /// Where systemd could not be asked.
-pub async fn is_armed(activation: &ActivationId) -> Result<bool, Error> {
+pub async fn is_waiting(activation: &ActivationId) -> Result<bool, Error> {
+    Ok(unit::show(&format!("{}.timer", name(activation))).await?.is_waiting())
+}
+
+/// Whether the timer still waits, or its guard acts.
+///
+/// # Errors
+///
+/// Where systemd could not be asked.
+async fn is_armed(activation: &ActivationId) -> Result<bool, Error> {
     Ok(unit::show(&format!("{}.timer", name(activation))).await?.is_active())
 }
 

@@ -11,10 +11,12 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use floe_proto::id::ActivationId;
 use serde::{Deserialize, Serialize};
 
 use super::process::{self, Process};
 use super::system::sync_directory;
+use super::timer;
 use crate::activation::verdict::Ended;
 
 /// What to do with a system.
@@ -66,12 +68,26 @@ pub enum Word {
 
 /// Runs `<toplevel>/bin/switch-to-configuration <action>` and leaves word in `outcome`.
 ///
+/// With a guard, only while the dead man's timer of that activation waits. It is
+/// looked at here, in the unit that its guard would kill: so there is no moment in which
+/// an agent that was held up begins what the guard has undone already.
+///
 /// # Errors
 ///
 /// [`Error`]: it could not be begun, or no word could be left. How the switch itself
 /// ended is no error of ours.
-pub async fn run(toplevel: &Path, action: Action, outcome: &Path) -> Result<(), Error> {
+pub async fn run(
+    toplevel: &Path,
+    action: Action,
+    outcome: &Path,
+    guard: Option<&ActivationId>,
+) -> Result<(), Error> {
     leave(outcome, Word::Begun)?;
+    if let Some(activation) = guard
+        && !timer::is_waiting(activation).await?
+    {
+        return Err(Error::Unguarded);
+    }
     let program = toplevel.join("bin/switch-to-configuration");
     let ended = Process::new(program).arg(action.as_str()).inherit().await?;
     leave(outcome, Word::Ended(ended))
@@ -107,6 +123,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// It was to be guarded.
+    #[error("the dead man's timer does not wait any more; nothing was switched")]
+    Unguarded,
+    /// The timer could not be looked at.
+    #[error(transparent)]
+    Timer(#[from] timer::Error),
     /// The system has no such program.
     #[error(transparent)]
     Program(#[from] process::Error),
@@ -116,7 +138,9 @@ impl Error {
     /// What to do next.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::NoWord { .. } => "free space below /var; the agent goes back by itself",
+            Self::NoWord { .. } => "free space below /run; the agent goes back by itself",
+            Self::Unguarded => "nothing: the machine goes back by itself",
+            Self::Timer(error) => error.advice(),
             Self::Program(error) => error.advice(),
         }
     }
@@ -141,15 +165,26 @@ mod tests {
         let system = system("[ \"$1\" = test ] && exit 4");
         let outcome = system.path().join("outcome");
         assert_eq!(read(&outcome), None);
-        run(system.path(), Action::Test, &outcome).await.unwrap();
+        run(system.path(), Action::Test, &outcome, None).await.unwrap();
         assert_eq!(read(&outcome), Some(Word::Ended(Ended::Exit(4))));
+    }
+
+    #[tokio::test]
+    async fn a_trial_is_not_begun_without_its_armed_timer() {
+        let system = system("touch \"$(dirname \"$0\")/switched\"");
+        let outcome = system.path().join("outcome");
+        let unarmed = "1-nobody-armed-this".parse().unwrap();
+        assert!(run(system.path(), Action::Test, &outcome, Some(&unarmed)).await.is_err());
+        assert!(!system.path().join("bin/switched").exists());
+        run(system.path(), Action::Test, &outcome, None).await.unwrap();
+        assert!(system.path().join("bin/switched").exists());
     }
 
     #[tokio::test]
     async fn a_switch_that_is_killed_is_told_from_one_that_fails() {
         let system = system("kill -9 $$");
         let outcome = system.path().join("outcome");
-        run(system.path(), Action::Test, &outcome).await.unwrap();
+        run(system.path(), Action::Test, &outcome, None).await.unwrap();
         assert_eq!(read(&outcome), Some(Word::Ended(Ended::Signal(9))));
     }
 
@@ -157,7 +192,7 @@ mod tests {
     async fn what_was_begun_and_not_ended_is_known_as_such() {
         let system = tempfile::tempdir().unwrap();
         let outcome = system.path().join("outcome");
-        assert!(run(system.path(), Action::Boot, &outcome).await.is_err());
+        assert!(run(system.path(), Action::Boot, &outcome, None).await.is_err());
         assert_eq!(read(&outcome), Some(Word::Begun));
     }
 }

@@ -94,6 +94,11 @@ impl Facts {
         matches!(self.get("ActiveState"), "active" | "activating" | "deactivating")
     }
 
+    /// Whether it is a timer that has not fired yet.
+    pub fn is_waiting(&self) -> bool {
+        self.is_active() && self.get("SubState") == "waiting"
+    }
+
     /// Whether systemd knows it.
     pub fn is_loaded(&self) -> bool {
         self.get("LoadState") == "loaded"
