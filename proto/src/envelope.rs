@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn t001_a_signature_is_the_known_answer() {
-        // TRUST.md 2.3; recomputed with openssl.
+        // docs/trust.md 2.3; recomputed with openssl.
         let payload = br#"{"schema":1,"serial":42}"#;
         let kind = "application/vnd.example.bundle-manifest.v1+json";
         let message = pre_authentication_encoding(kind, payload);

@@ -40,7 +40,7 @@ pub struct After {
 ///
 /// What is wrong, in the order in which it explains most.
 pub fn of_trial(after: &After, to: &Toplevel, forgiven: &BTreeSet<&str>) -> Result<(), Fault> {
-    // switch-to-configuration's own numbers; NIXOS.md and nixpkgs' main.rs.
+    // switch-to-configuration's own numbers; docs/nixos.md and nixpkgs' main.rs.
     match after.ended {
         Ended::Exit(0 | 4) => {}
         Ended::Exit(2) => return Err(Fault::new("the activation script failed (status 2)")),

@@ -42,7 +42,7 @@ pub const PROFILE: &str = "/nix/var/nix/profiles/system";
 /// Where `/etc` comes from.
 pub const ETC_STATIC: &str = "/etc/static";
 
-/// What a running switch holds (NIXOS.md 4.2; both its behaviours are in the field).
+/// What a running switch holds (docs/nixos.md 4.2; both its behaviours are in the field).
 pub const SWITCH_LOCK: &str = "/run/nixos/switch-to-configuration.lock";
 
 /// Our own roots, so that garbage collection spares what we may go back to.
@@ -60,6 +60,10 @@ pub const AGENT: &str = "sw/bin/floe-agent";
 
 /// The agent's unit.
 pub const AGENT_UNIT: &str = "floe-agent.service";
+
+/// The unit that a switch runs in, by the name of nixos-rebuild's own, so that a human
+/// and the agent exclude each other (docs/nixos.md 4.1).
+pub const SWITCH_UNIT: &str = "nixos-rebuild-switch-to-configuration";
 
 impl Paths {
     /// The journal's directory.

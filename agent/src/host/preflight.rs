@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock, statvfs};
 
-use super::paths::{AGENT, AGENT_UNIT, Paths, STORE, SWITCH_LOCK};
+use super::paths::{AGENT, AGENT_UNIT, Paths, STORE, SWITCH_LOCK, SWITCH_UNIT};
 use super::process::{self, Process};
 use super::unit;
 use crate::activation::state::Toplevel;
@@ -30,7 +30,7 @@ pub async fn check(to: &Toplevel, paths: &Paths) -> Result<(), Error> {
             return Err(Error::Full { path: place.to_owned() });
         }
     }
-    if is_locked(Path::new(SWITCH_LOCK))? || unit::show(super::switch::UNIT).await?.is_running() {
+    if is_locked(Path::new(SWITCH_LOCK))? || unit::show(SWITCH_UNIT).await?.is_running() {
         return Err(Error::Busy);
     }
     if !to.join("etc/systemd/system").join(AGENT_UNIT).exists() {

@@ -12,17 +12,14 @@ use std::time::Duration;
 
 use floe_proto::id::ActivationId;
 
-use super::paths::Paths;
+use super::paths::{Paths, SWITCH_UNIT};
 use super::trial::{self, Action, Word};
 use super::unit::{self, Transient};
 use super::{process, system};
 use crate::activation::state::Toplevel;
 use crate::activation::verdict::{After, Ended};
 
-/// The unit, by the name of nixos-rebuild's (NIXOS.md 4.1).
-pub const UNIT: &str = "nixos-rebuild-switch-to-configuration";
-
-/// What `switch-to-configuration` ends with where its lock is held (NIXOS.md 4.7).
+/// What `switch-to-configuration` ends with where its lock is held (docs/nixos.md 4.7).
 const LOCKED: i32 = 11;
 
 /// One switch: what is done with which system, and where word of it is left.
@@ -54,7 +51,7 @@ impl Switch<'_> {
         if let Some(Word::Ended(ended)) = trial::read(&outcome) {
             return Ok(ended);
         }
-        let unit = unit::show(UNIT).await?;
+        let unit = unit::show(SWITCH_UNIT).await?;
         if unit.is_running() {
             if unit.description() != self.description() {
                 return Err(Error::Busy);
@@ -62,7 +59,7 @@ impl Switch<'_> {
         } else if trial::read(&outcome).is_none() {
             self.start(paths, &outcome).await?;
         }
-        unit::ended(UNIT).await?;
+        unit::ended(SWITCH_UNIT).await?;
         match trial::read(&outcome) {
             Some(Word::Ended(ended)) => Ok(ended),
             Some(Word::Begun) | None => Ok(Ended::Vanished),
@@ -76,7 +73,7 @@ impl Switch<'_> {
     ///
     /// [`Error::Busy`] where somebody else is switching.
     pub async fn anew(&self, paths: &Paths) -> Result<Ended, Error> {
-        let unit = unit::show(UNIT).await?;
+        let unit = unit::show(SWITCH_UNIT).await?;
         if !unit.is_running() {
             match std::fs::remove_file(self.outcome(paths)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -99,10 +96,10 @@ impl Switch<'_> {
     ///
     /// Where systemd could not be asked.
     pub async fn kill(&self) -> Result<(), process::Error> {
-        let unit = unit::show(UNIT).await?;
+        let unit = unit::show(SWITCH_UNIT).await?;
         if unit.is_running() && unit.description() == self.description() {
             log::warn!(purpose = self.purpose; "killing a switch that still runs");
-            unit::kill(UNIT).await?;
+            unit::kill(SWITCH_UNIT).await?;
         }
         Ok(())
     }
@@ -118,7 +115,7 @@ impl Switch<'_> {
         DirBuilder::new().recursive(true).mode(0o700).create(place).map_err(Error::Disk)?;
         let guard = self.guarded.then(|| ["--guarded-by", self.activation.as_str()]);
         let seconds = self.limit.as_secs().max(1);
-        Transient::new(UNIT, &self.description())
+        Transient::new(SWITCH_UNIT, &self.description())
             .option("--collect")
             .option("--service-type=exec")
             .property(&format!("RuntimeMaxSec={seconds}"))

@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
 
+use super::paths::SWITCH_UNIT;
 use super::process::{self, Process};
 
 /// A unit that is about to be started with `systemd-run`.
@@ -225,7 +226,7 @@ pub async fn failing() -> Result<std::collections::BTreeSet<String>, process::Er
 }
 
 fn listed_units(text: &str) -> Vec<(String, bool)> {
-    let ours = |unit: &str| unit.starts_with("floe-") || unit.starts_with(super::switch::UNIT);
+    let ours = |unit: &str| unit.starts_with("floe-") || unit.starts_with(SWITCH_UNIT);
     text.lines()
         .filter_map(|line| {
             let mut words = line.split_whitespace();

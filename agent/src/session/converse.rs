@@ -13,16 +13,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-use super::handle::Link;
+use super::handle::{CLOSE_TIMEOUT, Link};
 use super::outbox::Outbox;
 use super::wire::MAX_ENVELOPE;
 use crate::activation::ports::Assignment;
 
 /// How long the control plane may take to answer a Hello.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// How long the last messages of a process may take to be read.
-pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Messages on their way into the stream; the outbox holds the rest.
 const IN_FLIGHT: usize = 4;

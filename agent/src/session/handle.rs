@@ -10,13 +10,15 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::transport::Channel;
 
-use super::converse::CLOSE_TIMEOUT;
 use super::outbox::Outbox;
 use crate::activation::ports::{
     Assignment, Connection, Locate, NotLocated, Progress, Reports, Tell,
 };
 use crate::activation::state::Report;
 use crate::telemetry::Chain;
+
+/// How long the last messages of a process may take to be read.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The way to the control plane while a stream is open.
 pub(super) type Link = Option<HostSessionClient<Channel>>;

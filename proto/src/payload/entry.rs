@@ -3,7 +3,7 @@
 //! The format is POSIX ustar with everything fixed that may be fixed: owner 0, no
 //! names, time 1 (as in the Nix store), mode 0644 or 0755, no trailing slash. What
 //! [`Entry::parse`] accepts is byte for byte what [`Entry::header`] writes, so two
-//! readers cannot see two different things in it (TRUST.md T054). Where an entry
+//! readers cannot see two different things in it (docs/trust.md T054). Where an entry
 //! stands in the tree is not judged here, but in `unpack`.
 
 use super::limits::{Bound, Limits};

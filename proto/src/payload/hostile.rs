@@ -1,4 +1,4 @@
-//! Hostile payloads: TRUST.md's catalogue B, by number, against `unpack`.
+//! Hostile payloads: docs/trust.md's catalogue B, by number, against `unpack`.
 //!
 //! Archives are made with the `tar` crate, which knows no scruples, and compressed
 //! as `pack` does. Of each it is asserted that it is refused, why, and that nothing
