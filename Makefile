@@ -6,34 +6,41 @@ SHELL := /bin/bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 
+# Hosts need root, cargo does not: it stays with who typed, and only what boots hosts runs as root.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FLOE_BIN)
+WITH_HOSTS := $(if $(AS_ROOT),--config 'target."cfg(unix)".runner = "$(AS_ROOT)"')
+
 .PHONY: help demo test bench lint world build
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: world build ## A control plane and three hosts, a good push and a bad one, from nothing
-	@cargo run --quiet -p floe-tests --bin demo
+	@cargo run --quiet $(WITH_HOSTS) -p floe-tests --bin demo
 
 test: build ## Every unit, property and end-to-end test
 	@# Hosts need root, cgroups and namespaces. Where those cannot be had, the rest still runs.
-	if tests/world/prepare >/dev/null && tests/world/machine available >&2; then
-	  cargo test --workspace
-	else
+	if ! { $(AS_ROOT) tests/world/prepare >/dev/null && $(AS_ROOT) tests/world/machine available >&2; }; then
 	  echo "stories skipped: hosts cannot run here; the line above says why"
 	  cargo test --workspace --exclude floe-tests
+	elif [ -z "$(AS_ROOT)" ]; then
+	  cargo test --workspace
+	else
+	  cargo test --workspace --exclude floe-tests
+	  cargo test $(WITH_HOSTS) -p floe-tests
 	fi
 
 bench: world ## Sizes and times, into target/bench.json
 	@cargo build --release -p floe-agent -p floe
-	FLOE_BIN=$${CARGO_TARGET_DIR:-target}/release/floe cargo run --quiet -p floe-tests --bin bench
+	FLOE_BIN=$${CARGO_TARGET_DIR:-target}/release/floe cargo run --quiet $(WITH_HOSTS) -p floe-tests --bin bench
 
 lint: ## Format and clippy, warnings denied
 	@cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 
 world:
-	@tests/world/prepare >/dev/null
-	tests/world/machine available >&2
+	@$(AS_ROOT) tests/world/prepare >/dev/null
+	$(AS_ROOT) tests/world/machine available >&2
 
 # The agent is tested as it ships; the rest is quicker to build unoptimised.
 build:

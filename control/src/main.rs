@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use floe::cli::{self, Cli, exit};
+use floe::cli::{self, Cli, end, exit};
 use floe::telemetry;
 
 fn main() -> ExitCode {
@@ -21,6 +21,6 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn run(cli: Cli) -> anyhow::Result<exit::End> {
+async fn run(cli: Cli) -> anyhow::Result<end::End> {
     Box::pin(cli::run(cli)).await
 }

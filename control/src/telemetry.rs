@@ -2,6 +2,7 @@
 //!
 //! Results never go here, and no secret does.
 
+use std::env;
 use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
@@ -25,7 +26,9 @@ pub fn init(level: Level) {
     let logger = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(
+            io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|no| no.is_empty()),
+        )
         .with_target(false);
     // Somebody may have set one up before, as tests do; theirs is as good.
     let _ = logger.try_init();

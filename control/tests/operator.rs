@@ -33,6 +33,16 @@ fn a_bundle_is_built_twice_with_one_digest_and_verifies() {
 }
 
 #[test]
+fn a_bundle_is_not_built_into_what_is_packed() {
+    let fleet = Fleet::begin();
+    for out in ["hosts/www", "hosts/www/new", "nixpkgs"] {
+        let refused = fleet.floe(&["bundle", "build", "www", "--out", out]).ends(1);
+        assert!(refused.err.contains("is packed"), "{}", refused.err);
+    }
+    assert!(!fleet.path("hosts/www/new").exists());
+}
+
+#[test]
 fn a_truncated_or_changed_bundle_is_refused() {
     let fleet = Fleet::begin();
     fleet.floe(&["bundle", "build", "www", "--out", "out"]).ends(0);
@@ -101,6 +111,34 @@ fn another_fleets_control_plane_is_not_spoken_to() {
     let hosts = ["hosts", "--server", &their_server.url, "--credentials", &our_server.credentials];
     let refused = ours.floe(&hosts).ends(1);
     assert!(refused.err.contains("another fleet's control plane"), "{}", refused.err);
+}
+
+#[test]
+fn a_token_is_made_for_a_role_that_is_there_into_a_file_that_is_not() {
+    let fleet = Fleet::begin();
+    let server = fleet.serve();
+    let at = ["--server", &server.url, "--credentials", &server.credentials];
+    let token = |more: &[&str]| fleet.floe(&[&["hosts", "token"], more, &at[..]].concat());
+    let unknown = token(&["wwww"]).ends(1);
+    assert!(unknown.err.contains("there is no role `wwww`"), "{}", unknown.err);
+    assert!(unknown.err.contains("one of: www"), "{}", unknown.err);
+    let into = ["www", "--host", "local-www-1", "--out", "floe.toml"];
+    let there = token(&into).ends(1);
+    assert!(there.err.contains("`floe.toml` is there already"), "{}", there.err);
+    assert!(fs::read_to_string(fleet.path("floe.toml")).unwrap().contains("fossable.org"));
+    token(&["www", "--host", "local-www-1", "--out", "join.toml"]).ends(0);
+    let mode = fleet.path("join.toml").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn where_there_is_only_an_error_stdout_is_empty() {
+    let fleet = Fleet::begin();
+    for (asked, code) in [(["hosts", "show", "local-x"], 1), (["rollout", "show", "www"], 1)] {
+        let failed = fleet.floe(&[&asked[..], &["--output", "json"]].concat()).ends(code);
+        assert_eq!(failed.out, "");
+        assert!(failed.err.starts_with("floe: could not read your credentials"), "{}", failed.err);
+    }
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl World {
 
     /// Pushes the role as the repository has it, and watches to the end.
     pub async fn push(&self, role: &str) -> Finished {
-        self.operator().floe(&["push", role, "--watch", "--yes", "--output", "json"]).await
+        self.operator().floe(&["push", role, "--watch", "--output", "json"]).await
     }
 
     /// A host that is off, with its own join token on its disk.

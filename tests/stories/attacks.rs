@@ -9,7 +9,7 @@ use crate::{MAIL, WWW, version};
 
 /// Publishes without rolling out; gives the serial.
 async fn publish(world: &World, role: &str) -> u64 {
-    let push = ["push", role, "--no-rollout", "--yes", "--output", "json"];
+    let push = ["push", role, "--no-rollout", "--output", "json"];
     world.operator().floe(&push).await.succeeded().json()["serial"].as_u64().unwrap()
 }
 
@@ -68,7 +68,7 @@ async fn a_manifest_signed_by_a_foreign_key_is_refused_by_the_host_itself() {
     foreign.change(WWW, &version(666));
     let attacker = world.operator().in_repository(foreign.path().to_owned());
 
-    let push = ["push", WWW, "--watch", "--yes", "--output", "json"];
+    let push = ["push", WWW, "--watch", "--output", "json"];
     let rollout = attacker.floe(&push).await.ended_with(1).rollout();
 
     let result = rollout.host(&world.hosts[0].id());

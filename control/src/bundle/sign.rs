@@ -108,7 +108,11 @@ pub fn load_key(path: &Path) -> Result<SecretKey, Error> {
             Error::Unreadable { path, source }
         }
     };
-    let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+    let found = fs::metadata(path).map_err(failed)?;
+    if !found.is_file() {
+        return Err(Error::NotAKey { path: path.to_owned(), source: key::Error::NotAKey });
+    }
+    let mode = found.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(Error::Exposed { path: path.to_owned(), mode });
     }

@@ -52,7 +52,33 @@ impl Source {
         if let Some((name, path)) = trees.iter().find(|(_, path)| !path.is_dir()) {
             return Err(Error::NoPin { name: name.clone(), path: path.clone() });
         }
+        let packed = || [&directory].into_iter().chain(trees.iter().map(|(_, path)| path));
+        for secret in [repository.signing_key(), repository.credentials()] {
+            if let Some(tree) = packed().find(|tree| is_inside(&secret, tree)) {
+                return Err(Error::Secret { secret, tree: tree.clone() });
+            }
+        }
         Ok(Self { role: role.clone(), directory, settings, lock, trees })
+    }
+}
+
+impl Source {
+    /// The tree of the bundle that `path` lies in, if it does: what is written there
+    /// would be packed the next time.
+    pub fn tree_around(&self, path: &Path) -> Option<&Path> {
+        let trees = self.trees.iter().map(|(_, tree)| tree);
+        let tree = [&self.directory].into_iter().chain(trees).find(|tree| is_inside(path, tree));
+        tree.map(PathBuf::as_path)
+    }
+}
+
+/// Whether `path` is, or would be, below `tree`, by whatever links.
+fn is_inside(path: &Path, tree: &Path) -> bool {
+    let Ok(path) = std::path::absolute(path) else { return false };
+    let there = path.ancestors().find_map(|path| path.canonicalize().ok());
+    match (there, tree.canonicalize()) {
+        (Some(path), Ok(tree)) => path.starts_with(tree),
+        (Some(_) | None, _) => false,
     }
 }
 
@@ -93,6 +119,14 @@ pub enum Error {
         /// Where it should be.
         path: PathBuf,
     },
+    /// A key would be sent to every host.
+    #[error("`{}` lies in `{}`, which is packed as it is", secret.display(), tree.display())]
+    Secret {
+        /// The signing key, or the operator's credentials.
+        secret: PathBuf,
+        /// The directory of the role, or of a pin.
+        tree: PathBuf,
+    },
 }
 
 impl Error {
@@ -104,13 +138,50 @@ impl Error {
             Self::NoPin { name, .. } => {
                 format!("correct [pins.{name}] in floe.lock: path, or url and sha256")
             }
+            Self::Secret { .. } => {
+                "move it out of there: a bundle is read by every host and by the object store"
+                    .into()
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    #[test]
+    fn a_key_never_travels_in_a_bundle() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let write = |name: &str, text: &str| {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("floe.toml", "fleet = 'a.b'\nserver = 'https://x'");
+        write("floe.lock", "schema = 1\n[pins.nixpkgs]\npath = 'vendor'\n");
+        write("hosts/www/host.toml", "system = 'x86_64-linux'");
+        write("hosts/www/configuration.nix", "{ }");
+        write("keys/release.pem", "");
+        write("vendor/default.nix", "{ }");
+        let read = || {
+            let repository = Repository::open(root).unwrap();
+            Source::read(&repository, &"www".parse().unwrap())
+        };
+        let source = read().unwrap();
+        assert_eq!(source.tree_around(root), None);
+        assert_eq!(source.tree_around(&root.join("vendor")), Some(root.join("vendor").as_path()));
+
+        // By whatever way it gets there.
+        write("vendor/keys/release.pem", "");
+        fs::remove_dir_all(root.join("keys")).unwrap();
+        std::os::unix::fs::symlink("vendor/keys", root.join("keys")).unwrap();
+        let error = read().unwrap_err().to_string();
+        assert!(error.contains("keys/release.pem` lies in"), "{error}");
+    }
 
     #[test]
     fn git_editors_and_host_toml_stay_out() {

@@ -11,7 +11,7 @@ use floe_proto::payload::pack::Packed;
 use tempfile::NamedTempFile;
 
 use super::context::Context;
-use super::exit::End;
+use super::end::{End, Stopped};
 use super::view::bundle::{BuiltView, BundleView};
 use crate::bundle::check::{self, Claim, Files};
 use crate::bundle::sign::{self, Statement};
@@ -23,6 +23,7 @@ use crate::repository::{self, Span};
 
 /// Build a bundle into files, look into one, verify one
 #[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub(super) enum Bundle {
     Build(Build),
     Inspect(Inspect),
@@ -84,6 +85,11 @@ pub(super) struct Verify {
     files: bool,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  floe bundle build www.fossable.org --out /tmp
+  floe bundle verify /tmp/www.fossable.org-1.tar.zst";
+
 const BUILD_EXAMPLES: &str = "\
 Examples:
   floe bundle build www.fossable.org --out /tmp
@@ -116,6 +122,14 @@ impl Build {
         let root = repository.trust()?;
         let key = sign::load_release_key(&repository.signing_key(), &root)?;
         let source = Source::read(&repository, &self.role)?;
+        if let Some(tree) = source.tree_around(&self.out) {
+            return Err(Stopped::failed(
+                format!("`{}` lies in `{}`, which is packed", self.out.display(), tree.display()),
+                "name another directory with --out; what is written there would be in the next bundle",
+            )
+            .into());
+        }
+        fs::create_dir_all(&self.out).with_context(|| unwritten(&self.out))?;
         let parsed =
             if self.no_check { Parsed::NotTried } else { syntax::parse(&source.directory).await? };
         if parsed == Parsed::NotTried && !self.no_check {
@@ -156,7 +170,6 @@ impl Build {
 
 /// Packs into a temporary file of `directory`, which one rename then gives its name.
 fn pack(source: &Source, directory: &Path) -> anyhow::Result<(NamedTempFile, Packed)> {
-    fs::create_dir_all(directory).with_context(|| unwritten(directory))?;
     let mut file = NamedTempFile::new_in(directory).with_context(|| unwritten(directory))?;
     let mut out = BufWriter::new(file.as_file_mut());
     let packed = build::build(source, &mut out)?;

@@ -1,10 +1,9 @@
 //! `floe completions`: what a shell needs to complete what is typed.
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::args::Cli;
-use super::exit::End;
+use super::end::End;
 use super::output;
 
 /// Print completions for a shell
@@ -21,9 +20,10 @@ Examples:
   floe completions fish > ~/.config/fish/completions/floe.fish";
 
 impl Completions {
-    pub(super) fn run(self) -> anyhow::Result<End> {
+    /// For `command`, which is all that can be typed.
+    pub(super) fn run(self, mut command: Command) -> anyhow::Result<End> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "floe", &mut script);
+        clap_complete::generate(self.shell, &mut command, "floe", &mut script);
         output::write(&String::from_utf8_lossy(&script))?;
         Ok(End::Done)
     }

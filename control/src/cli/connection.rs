@@ -190,7 +190,11 @@ fn advice(code: Code) -> &'static str {
              fleet, and that it has not expired"
         }
         Code::PermissionDenied => "ask an admin of the fleet",
-        Code::NotFound => "`floe hosts` lists hosts, `floe rollout show ROLE` the newest rollout",
+        Code::NotFound => {
+            "`floe hosts` lists hosts, `floe rollout show ROLE` the newest rollout; \
+             `floe push ROLE --no-rollout` publishes"
+        }
+        Code::InvalidArgument => "ask for something else; --help says what can be asked for",
         Code::AlreadyExists => "somebody else may have pushed meanwhile: push again",
         Code::FailedPrecondition => {
             "compare trust.json here with the one that `floe serve` was started with"
@@ -198,7 +202,7 @@ fn advice(code: Code) -> &'static str {
         Code::ResourceExhausted => "try again in a while",
         Code::Unimplemented => "update the control plane",
         Code::Internal | Code::DataLoss => "look into the log of `floe serve`",
-        Code::Ok | Code::InvalidArgument | Code::Aborted | Code::OutOfRange => {
+        Code::Ok | Code::Aborted | Code::OutOfRange => {
             "try again; if it stays, update floe and the control plane to the same version"
         }
     }

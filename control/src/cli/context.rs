@@ -12,31 +12,30 @@ use super::view::View;
 use crate::clock;
 use crate::repository::{self, Repository};
 
+/// Above what every command takes, in its help: a command's own options come first.
+const HEADING: &str = "Options of every command";
+
 /// What every command takes.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Global {
     /// Control plane to talk to [default: `server` of floe.toml]
-    #[arg(long, global = true, env = "FLOE_SERVER", value_name = "URL")]
+    #[arg(long, global = true, help_heading = HEADING, hide_env_values = true, env = "FLOE_SERVER", value_name = "URL")]
     pub(super) server: Option<String>,
 
     /// Directory with ca.pem, cert.pem and key.pem [default: `operator.credentials` of floe.toml]
-    #[arg(long, global = true, env = "FLOE_CREDENTIALS", value_name = "DIR")]
+    #[arg(long, global = true, help_heading = HEADING, hide_env_values = true, env = "FLOE_CREDENTIALS", value_name = "DIR")]
     pub(super) credentials: Option<PathBuf>,
 
     /// Fleet repository [default: the nearest directory above with a floe.toml]
-    #[arg(long, global = true, env = "FLOE_REPO", value_name = "DIR")]
+    #[arg(long, global = true, help_heading = HEADING, hide_env_values = true, env = "FLOE_REPO", value_name = "DIR")]
     pub(super) repo: Option<PathBuf>,
 
     /// How to print results; progress always goes to stderr
-    #[arg(long, short, global = true, value_enum, default_value_t)]
+    #[arg(long, short, global = true, help_heading = HEADING, value_enum, default_value_t)]
     pub(super) output: Output,
 
-    /// Do not ask before what cannot be undone
-    #[arg(long, global = true)]
-    pub(super) yes: bool,
-
     /// Say more (-vv for everything)
-    #[arg(long, short, global = true, action = ArgAction::Count)]
+    #[arg(long, short, global = true, help_heading = HEADING, action = ArgAction::Count)]
     pub(super) verbose: u8,
 }
 

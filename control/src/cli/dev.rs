@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Credentials};
 use super::context::Context;
-use super::exit::{End, Stopped};
+use super::end::{End, Stopped};
 use super::hosts;
 use super::machine::{self, Machine, Wanted};
 use super::progress::Progress;
@@ -31,8 +31,9 @@ use crate::serve::{self, Bound};
 ///
 /// For each host the machine command is run with FLOE_HOST, FLOE_ROLE, FLOE_SERVER and
 /// the paths FLOE_JOIN (join.toml), FLOE_CA (ca.pem) and FLOE_TRUST (trust.json) in its
-/// environment, until it is sent SIGTERM. A host that joined in an earlier run gets no
-/// new token: its machine must have kept /var/lib/floe.
+/// environment, until it is sent SIGTERM; its stdin is closed when floe is gone, however
+/// it went. A host that joined in an earlier run gets no new token: its machine must have
+/// kept /var/lib/floe.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Dev {
@@ -54,7 +55,8 @@ pub(super) struct Dev {
 
 const EXAMPLES: &str = "\
 Examples:
-  floe dev --host www.fossable.org=2 --host db.fossable.org --machine ./machine";
+  floe dev --host www.fossable.org=2 --host db.fossable.org --machine ./machine
+  tests/world/dev     # in the repository of floe itself: containers as machines";
 
 /// How often it is looked who is online.
 const LOOK: Duration = Duration::from_millis(250);
@@ -86,14 +88,13 @@ impl Dev {
             for machine in joined.machines {
                 machines.spawn(machine.run(stopping.clone()));
             }
-            let progress = context.progress();
+            let progress = Progress::plain();
             let hosts = tokio::select! {
                 online = self.all_online(&joined.connection, &wanted, &progress) => online?,
                 ended = first_end(&mut machines) => return Err(ended.into()),
             };
-            drop(progress);
             context.print(&hosts)?;
-            context.progress().note(&next(&bound, &wanted));
+            progress.note(&next(&repository, &bound, &wanted));
             Err::<(), _>(first_end(&mut machines).await.into())
         };
         let outcome = tokio::select! {
@@ -202,12 +203,27 @@ async fn first_end(machines: &mut JoinSet<(HostId, std::io::Result<ExitStatus>)>
     }
 }
 
-fn next(bound: &Bound, wanted: &[(HostId, floe_proto::id::Role)]) -> String {
+/// What to type now: as this command was typed, and only the flags that floe.toml does
+/// not say already.
+fn next(
+    repository: &Repository,
+    bound: &Bound,
+    wanted: &[(HostId, floe_proto::id::Role)],
+) -> String {
     let role = wanted.first().map_or("ROLE", |(_, role)| role.as_str());
-    let flags = format!("--server {} --credentials {}", bound.url, bound.operator.display());
+    let floe = std::env::args_os().next().unwrap_or_else(|| "floe".into());
+    let floe = floe.to_string_lossy();
+    let mut flags = String::new();
+    if repository.file().server != bound.url {
+        flags += &format!(" --server {}", bound.url);
+    }
+    if repository.credentials() != bound.operator {
+        flags += &format!(" --credentials {}", bound.operator.display());
+    }
     format!(
-        "\nall hosts are online; ^C stops everything. In another terminal:\n  \
-         floe push {role} --watch {flags}\n  floe hosts {flags}"
+        "\nall hosts are online; ^C stops everything. In another terminal, in {}:\n  \
+         {floe} push {role} --watch{flags}\n  {floe} hosts{flags}",
+        repository.root().display()
     )
 }
 

@@ -11,28 +11,10 @@ use floe_proto::payload::pack;
 
 use super::connection;
 use super::dev;
+use super::end::Stopped;
 use super::output::Unprinted;
 use crate::bundle::{check, publish, sign, source, syntax};
 use crate::{repository, serve};
-
-/// How a command ended that printed its result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// What was asked for was done.
-    Done,
-    /// It was not, and the result says so.
-    Failed,
-}
-
-impl End {
-    /// As the shell wants it.
-    pub fn code(self) -> ExitCode {
-        match self {
-            Self::Done => ExitCode::SUCCESS,
-            Self::Failed => ExitCode::FAILURE,
-        }
-    }
-}
 
 /// Prints the error and its advice on stderr.
 pub fn explain(error: &anyhow::Error) -> ExitCode {
@@ -87,9 +69,10 @@ fn judge(error: &anyhow::Error) -> Verdict {
         if let Some(error) = error.downcast_ref::<dev::Error>() {
             return advice(error.advice(), false);
         }
-        error
-            .downcast_ref::<Stopped>()
-            .map(|error| Verdict { advice: Some(error.advice.clone()), refused: error.refused })
+        error.downcast_ref::<Stopped>().map(|error| Verdict {
+            advice: Some(error.advice().to_owned()),
+            refused: error.is_refusal(),
+        })
     });
     known.unwrap_or(Verdict { advice: None, refused: false })
 }
@@ -111,27 +94,6 @@ fn sentence(error: &(dyn Error + 'static)) -> String {
         next = error.source();
     }
     text
-}
-
-/// An end that a command decided on, in its own words.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}")]
-pub(super) struct Stopped {
-    what: String,
-    advice: String,
-    refused: bool,
-}
-
-impl Stopped {
-    /// It cannot be done.
-    pub(super) fn failed(what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { what: what.into(), advice: advice.into(), refused: false }
-    }
-
-    /// It must not be done.
-    pub(super) fn refused(what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { what: what.into(), advice: advice.into(), refused: true }
-    }
 }
 
 #[cfg(test)]

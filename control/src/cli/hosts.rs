@@ -9,7 +9,7 @@ use tokio_stream::StreamExt as _;
 
 use super::connection::Connection;
 use super::context::Context;
-use super::exit::End;
+use super::end::{End, Stopped};
 use super::token;
 use super::view::activation::ActivationView;
 use super::view::host::{HostDetailView, HostView, HostsView};
@@ -110,7 +110,10 @@ impl Hosts {
             Command::Logs { host, activation, follow } => {
                 logs(context, &connection, &host, activation, follow).await?;
             }
-            Command::Token(token) => context.print(&token.make(&connection).await?)?,
+            Command::Token(token) => {
+                token.check(context)?;
+                context.print(&token.make(&connection).await?)?;
+            }
         }
         Ok(End::Done)
     }
@@ -118,10 +121,11 @@ impl Hosts {
 
 /// All hosts, or those of a role, by id.
 pub(super) async fn list(connection: &Connection, role: Option<Role>) -> anyhow::Result<HostsView> {
-    let request = pb::ListHostsRequest { role: role.map(String::from).unwrap_or_default() };
+    let of = role.map(String::from);
+    let request = pb::ListHostsRequest { role: of.clone().unwrap_or_default() };
     let listed = connection.operator.clone().list_hosts(request).await;
     let hosts = listed.map_err(connection.refusal("list hosts"))?.into_inner().hosts;
-    Ok(HostsView { hosts: hosts.into_iter().map(HostView::from).collect() })
+    Ok(HostsView { hosts: hosts.into_iter().map(HostView::from).collect(), of })
 }
 
 async fn show(connection: &Connection, host: &HostId) -> anyhow::Result<HostDetailView> {
@@ -166,6 +170,22 @@ async fn logs(
 }
 
 impl Token {
+    /// What is wrong is found before a token is made, which would be lost.
+    fn check(&self, context: &Context) -> anyhow::Result<()> {
+        // Without a repository nobody knows which roles there are.
+        if let Ok(repository) = context.repository() {
+            repository.role_directory(&self.role)?;
+        }
+        match &self.out {
+            Some(path) if path.symlink_metadata().is_ok() => Err(Stopped::failed(
+                format!("`{}` is there already", path.display()),
+                "name another file with --out, or remove this one",
+            )
+            .into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     async fn make(self, connection: &Connection) -> anyhow::Result<TokenView> {
         let Self { role, host, valid_for, out } = self;
         let made = token::create(connection, &role, host.as_ref(), valid_for).await?;

@@ -14,12 +14,12 @@ use floe_proto::root::{self, Root, Signers};
 use floe_proto::time::Timestamp;
 
 use super::context::Context;
-use super::exit::{End, Stopped};
+use super::end::{End, Stopped};
 use super::keys;
 use super::view::init::InitView;
 use crate::bundle::sign;
 use crate::durable;
-use crate::repository::{FLEET_FILE, HOST_FILE, HOSTS, LOCK_FILE, TRUST_FILE};
+use crate::repository::{FLEET_FILE, HOST_FILE, HOSTS, LOCK_FILE, Repository, TRUST_FILE};
 
 /// Begin a fleet repository: settings, a signing key, a trust root, an example
 ///
@@ -55,6 +55,7 @@ impl Init {
         files.directory("")?;
         let directory = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
 
+        files.is_of(&self.fleet)?;
         files.write(FLEET_FILE, &fleet_file(&self.fleet))?;
         let key = files.key()?;
         files.trust(&self.fleet, &key, context.now())?;
@@ -62,7 +63,7 @@ impl Init {
         files.append_to_gitignore()?;
         let role = self.example.as_ref();
         if let Some(role) = role {
-            files.example(role)?;
+            files.example(&self.fleet, role)?;
         }
         context.print(&InitView {
             fleet: self.fleet.to_string(),
@@ -79,10 +80,10 @@ impl Init {
 fn next(role: &str) -> Vec<String> {
     vec![
         format!("back up {KEY}: who has it decides what your hosts run"),
-        format!("pin nixpkgs in {LOCK_FILE}"),
+        format!("pin nixpkgs and the modules of floe in {LOCK_FILE}"),
         format!("describe your hosts in {HOSTS}/{role}/"),
-        "start the control plane: floe serve".into(),
-        format!("let a machine join: floe hosts token {role}"),
+        format!("say in {FLEET_FILE} how they reach the control plane, and start it: floe serve"),
+        format!("let a machine join: floe hosts token {role} --host local-NAME --out join.toml"),
         format!("push: floe push {role} --watch"),
     ]
 }
@@ -95,6 +96,24 @@ struct Files {
 }
 
 impl Files {
+    /// Whether what is there already, if anything is, belongs to `fleet`.
+    fn is_of(&self, fleet: &Fleet) -> anyhow::Result<()> {
+        if !self.root.join(FLEET_FILE).exists() {
+            return Ok(());
+        }
+        let known = Repository::open(&self.root)?.file().fleet.clone();
+        if known == *fleet {
+            return Ok(());
+        }
+        let root = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
+        let root = root.display();
+        Err(Stopped::failed(
+            format!("`{root}` is the repository of the fleet `{known}`, not of `{fleet}`"),
+            "name another directory with --dir: a fleet has one repository",
+        )
+        .into())
+    }
+
     /// Writes `name`, if there is no such file.
     fn write(&mut self, name: &str, content: &str) -> anyhow::Result<()> {
         let path = self.root.join(name);
@@ -114,10 +133,10 @@ impl Files {
 
     /// The key that is there, or a new one.
     fn key(&mut self) -> anyhow::Result<SecretKey> {
-        self.directory("keys")?;
-        let path = self.root.join(KEY);
+        let path = self.key_path();
+        let name = path.strip_prefix(&self.root).unwrap_or(&path).display().to_string();
         if path.exists() {
-            self.kept.push(KEY.into());
+            self.kept.push(name);
             return Ok(sign::load_key(&path)?);
         }
         if self.root.join(TRUST_FILE).exists() {
@@ -127,15 +146,28 @@ impl Files {
             )
             .into());
         }
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).with_context(|| unwritten(directory))?;
+        }
         let key = SecretKey::generate()?;
         keys::write(&path, &key)?;
-        self.created.push(KEY.into());
+        self.created.push(name);
         Ok(key)
     }
 
     fn trust(&mut self, fleet: &Fleet, key: &SecretKey, now: Timestamp) -> anyhow::Result<()> {
         let envelope = trust_root(fleet, key, now)?;
-        self.write(TRUST_FILE, &String::from_utf8(envelope)?)
+        self.write(TRUST_FILE, &String::from_utf8(envelope)?)?;
+        // One that was there may be of other keys.
+        let root = Repository::open(&self.root)?.trust()?;
+        sign::load_release_key(&self.key_path(), &root)?;
+        Ok(())
+    }
+
+    /// Where floe.toml has it, if there is one.
+    fn key_path(&self) -> PathBuf {
+        let known = Repository::open(&self.root).map(|repository| repository.signing_key());
+        known.unwrap_or_else(|_| self.root.join(KEY))
     }
 
     /// A key in a repository is a key that everybody has.
@@ -163,11 +195,12 @@ impl Files {
         Ok(())
     }
 
-    fn example(&mut self, role: &Role) -> anyhow::Result<()> {
+    fn example(&mut self, fleet: &Fleet, role: &Role) -> anyhow::Result<()> {
         let directory = format!("{HOSTS}/{role}");
         self.directory(&directory)?;
         self.write(&format!("{directory}/{HOST_FILE}"), HOST_EXAMPLE)?;
-        self.write(&format!("{directory}/configuration.nix"), CONFIGURATION_EXAMPLE)
+        self.write(&format!("{directory}/configuration.nix"), CONFIGURATION_EXAMPLE)?;
+        self.write(&format!("{directory}/floe.nix"), &agent_example(fleet, role))
     }
 }
 
@@ -220,25 +253,28 @@ const LOCK_STUB: &str = r#"schema = 1
 # [pins.nixpkgs]
 # url = "https://github.com/NixOS/nixpkgs/archive/COMMIT.tar.gz"
 # sha256 = "…"
+
+# The agent's NixOS module, for <floe/agent.nix>: a copy of the directory nixos/ of floe's
+# own repository. A tree of this repository travels in every bundle.
 #
-# A tree of this repository can be pinned too; it travels in the bundle:
-#
-# [pins.nixpkgs]
-# path = "vendor/nixpkgs"
+# [pins.floe]
+# path = "pins/floe"
 "#;
 
-const HOST_EXAMPLE: &str = r#"system = "x86_64-linux"
+const HOST_EXAMPLE: &str = r#"# The hosts' own: aarch64-linux on Graviton.
+system = "x86_64-linux"
 
 [health]
 # For how long all checks must hold after a switch.
 soak = "10s"
 
 [[health.checks]]
-unit = "sshd.service"
+unit = "multi-user.target"
 
-[[health.checks]]
-tcp = "127.0.0.1:22"
-timeout = "5s"
+# What the hosts are for:
+# [[health.checks]]
+# http = "http://127.0.0.1:8080/healthz"
+# timeout = "5s"
 
 [activation]
 # From the switch to the verdict; after that the host goes back by itself.
@@ -248,14 +284,41 @@ probation = "90s"
 const CONFIGURATION_EXAMPLE: &str = r#"{ config, pkgs, ... }:
 {
   # For EC2; elsewhere import what fits your machines.
-  imports = [ <nixpkgs/nixos/modules/virtualisation/amazon-image.nix> ];
+  imports = [ <nixpkgs/nixos/modules/virtualisation/amazon-image.nix> ./floe.nix ];
 
-  services.openssh.enable = true;
-  networking.firewall.allowedTCPPorts = [ 22 ];
+  # Don't replace configuration.nix with user data on boot
+  systemd.services.amazon-init.enable = false;
 
   system.stateVersion = "24.11";
 }
 "#;
+
+fn agent_example(fleet: &Fleet, role: &Role) -> String {
+    format!(
+        r#"# What makes a machine a host of this role. Without it, a push is taken back: the agent
+# of the new system is the one that confirms.
+{{ ... }}:
+{{
+  imports = [ <floe/agent.nix> ];
+
+  services.floe-agent = {{
+    enable = true;
+    # The agent's binary, statically linked, where hosts can download it, and its SHA-256.
+    release = {{
+      url = "https://…/floe-agent";
+      sha256 = "…";
+    }};
+    settings = {{
+      fleet = "{fleet}";
+      role = "{role}";
+      # As `server` in floe.toml.
+      control_plane = "https://127.0.0.1:7443";
+    }};
+  }};
+}}
+"#
+    )
+}
 
 #[cfg(test)]
 mod tests {
@@ -269,13 +332,18 @@ mod tests {
     }
 
     fn begin(directory: &Path) -> anyhow::Result<Files> {
-        let fleet = "fossable.org".parse().unwrap();
+        begin_as("fossable.org", directory)
+    }
+
+    fn begin_as(fleet: &str, directory: &Path) -> anyhow::Result<Files> {
+        let fleet = fleet.parse().unwrap();
         let mut files = Files { root: directory.to_owned(), created: Vec::new(), kept: Vec::new() };
+        files.is_of(&fleet)?;
         files.write(FLEET_FILE, &fleet_file(&fleet))?;
         let key = files.key()?;
         files.trust(&fleet, &key, now())?;
         files.append_to_gitignore()?;
-        files.example(&"www".parse().unwrap())?;
+        files.example(&fleet, &"www".parse().unwrap())?;
         Ok(files)
     }
 
@@ -288,6 +356,11 @@ mod tests {
         assert_eq!(root.expires.to_string(), "2027-11-22T20:28:00Z");
         sign::load_release_key(&repository.signing_key(), &root).unwrap();
         assert_eq!(repository.roles().len(), 1);
+        // A role without the agent would be taken back by every host.
+        let role = repository.role_directory(&"www".parse().unwrap()).unwrap();
+        assert!(fs::read_to_string(role.join("configuration.nix")).unwrap().contains("./floe.nix"));
+        let agent = fs::read_to_string(role.join("floe.nix")).unwrap();
+        assert!(agent.contains("role = \"www\";") && agent.contains("<floe/agent.nix>"));
         repository.host_file(&"www".parse().unwrap()).unwrap();
     }
 
@@ -309,6 +382,24 @@ mod tests {
         fs::remove_file(directory.path().join(KEY)).unwrap();
         assert!(begin(directory.path()).is_err());
         assert!(!directory.path().join(KEY).exists());
+    }
+
+    #[test]
+    fn what_is_another_fleets_is_not_claimed() {
+        let directory = tempfile::tempdir().unwrap();
+        begin(directory.path()).unwrap();
+        let error = begin_as("other.org", directory.path()).err().unwrap().to_string();
+        assert!(error.contains("of the fleet `fossable.org`, not of `other.org`"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_the_trust_root_does_not_list_is_not_called_believed() {
+        let directory = tempfile::tempdir().unwrap();
+        begin(directory.path()).unwrap();
+        fs::remove_file(directory.path().join(KEY)).unwrap();
+        keys::write(&directory.path().join(KEY), &SecretKey::generate().unwrap()).unwrap();
+        let error = begin(directory.path()).err().unwrap().to_string();
+        assert!(error.contains("is no release key of"), "{error}");
     }
 
     #[test]

@@ -11,12 +11,13 @@ use floe_proto::key::{PublicKey, SecretKey};
 use floe_proto::root::Root;
 
 use super::context::Context;
-use super::exit::{End, Stopped};
+use super::end::{End, Stopped};
 use super::view::key::KeyView;
 use crate::bundle::sign;
 
 /// Make a signing key, or show one
 #[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub(super) enum Keys {
     /// Make a new Ed25519 key (PKCS#8 PEM, mode 0600); never overwrites
     #[command(after_help = NEW_EXAMPLES)]
@@ -31,6 +32,10 @@ pub(super) enum Keys {
         file: PathBuf,
     },
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  floe keys show keys/release.pem";
 
 const NEW_EXAMPLES: &str = "\
 Examples:

@@ -74,7 +74,8 @@ impl Machine {
         let spawned = Command::new("sh")
             .args(["-c", &command])
             .envs(environment)
-            .stdin(Stdio::null())
+            // Nothing is written to it: it is closed when we are gone, however we went.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // ^C reaches us alone, so that machines are stopped in order.
@@ -86,6 +87,7 @@ impl Machine {
             Err(error) => return (host, Err(error)),
         };
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let _open = child.stdin.take(); // waiting would close it
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let lines = async {
             tokio::join!(relay(&host, out), relay(&host, err));

@@ -15,6 +15,7 @@ mod completions;
 mod connection;
 mod context;
 mod dev;
+pub mod end;
 pub mod exit;
 mod hosts;
 mod init;

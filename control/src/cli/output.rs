@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use clap::ValueEnum;
 use floe_proto::time::Timestamp;
 
-use super::view::View;
+use super::view::{Page, View};
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -13,7 +13,7 @@ pub(super) enum Output {
     /// Tables and sentences
     #[default]
     Text,
-    /// One JSON document, whose fields are stable
+    /// One JSON document, whose fields are stable; none where there is only an error
     Json,
 }
 
@@ -31,7 +31,7 @@ impl Printer {
     /// The result of a command: one document.
     pub(super) fn print(self, view: &impl View, now: Timestamp) -> anyhow::Result<()> {
         let text = match self.output {
-            Output::Text => view.text(now),
+            Output::Text => view.text(page(now)),
             Output::Json => serde_json::to_string_pretty(view)? + "\n",
         };
         Ok(write(&text)?)
@@ -40,11 +40,17 @@ impl Printer {
     /// One of many results; in JSON each stands on a line of its own.
     pub(super) fn print_line(self, view: &impl View, now: Timestamp) -> anyhow::Result<()> {
         let text = match self.output {
-            Output::Text => view.text(now),
+            Output::Text => view.text(page(now)),
             Output::Json => serde_json::to_string(view)? + "\n",
         };
         Ok(write(&text)?)
     }
+}
+
+/// As wide as the terminal; what goes elsewhere is for programs, whose lines are whole.
+fn page(now: Timestamp) -> Page {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+    Page { now, width: size.map(|size| size.ws_col).filter(|columns| *columns > 0) }
 }
 
 /// Writes to stdout at once, so that a reader sees what is there.

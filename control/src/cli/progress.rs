@@ -21,6 +21,11 @@ impl Progress {
         Self { spinner }
     }
 
+    /// Lines only, for a command that logs meanwhile.
+    pub(super) const fn plain() -> Self {
+        Self { spinner: None }
+    }
+
     /// What is being done now. On a terminal it replaces what was said before.
     pub(super) fn doing(&self, what: &str) {
         match &self.spinner {

@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 
 use super::connection::{self, Connection};
 use super::context::Context;
-use super::exit::{End, Stopped};
+use super::end::{End, Stopped};
 use super::progress::Progress;
 use super::rollout::end_of;
 use super::view::push::PushView;
@@ -66,7 +66,10 @@ const EXAMPLES: &str = "\
 Examples:
   floe push www.fossable.org --watch         # and see each host confirm or go back
   floe push www.fossable.org --dry-run       # what would be published?
-  floe push www.fossable.org --no-rollout && floe rollout start www.fossable.org 42";
+  floe push www.fossable.org --no-rollout    # only publish; `floe rollout start` goes on
+
+With --watch it ends with 0 if the role's hosts confirmed, and with 1 if the rollout was
+stopped; ^C leaves, with 1 too, and the rollout goes on.";
 
 impl Push {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<End> {

@@ -5,12 +5,13 @@ use floe_proto::id::{Epoch, Role, Serial};
 use floe_proto::pb;
 
 use super::context::Context;
-use super::exit::End;
+use super::end::End;
 use super::view::rollout::{RolloutView, State};
 use super::watch::{self, Watched};
 
 /// Take a published bundle to a role's hosts, and see how far it is
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Rollout {
     #[command(subcommand)]
     command: Command,
@@ -46,6 +47,11 @@ enum Command {
     },
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  floe rollout show www.fossable.org       # the newest of the role
+  floe rollout start www.fossable.org 42   # of what `floe push --no-rollout` published";
+
 const SHOW_EXAMPLES: &str = "\
 Examples:
   floe rollout show www.fossable.org       # the newest of the role
@@ -53,7 +59,9 @@ Examples:
 
 const WATCH_EXAMPLES: &str = "\
 Examples:
-  floe rollout watch r-12 && echo everybody confirmed";
+  floe rollout watch r-12 && echo everybody confirmed
+
+^C leaves, with code 1, and the rollout goes on.";
 
 const START_EXAMPLES: &str = "\
 Examples:

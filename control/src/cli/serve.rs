@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::context::Context;
-use super::exit::End;
+use super::end::End;
 use super::view::serve::ServeView;
 use crate::repository::Repository;
 use crate::serve::{self, Bound, ServeConfig};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use floe_proto::pb::{self, ShowRolloutRequest};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::StreamExt as _;
 
 use super::connection::{Connection, Error};
@@ -15,6 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How long to wait before it is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// A silence in which it is said who is not connected.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// How watching ended.
 pub(super) enum Watched {
@@ -71,7 +74,20 @@ async fn follow(
     let request = ShowRolloutRequest { rollout: seen.id.clone() };
     let mut operator = connection.operator.clone();
     let mut stream = operator.watch_rollout(request).await.map_err(&refusal)?.into_inner();
-    while let Some(rollout) = stream.next().await {
+    let mut said = Vec::new();
+    loop {
+        let rollout = match timeout(QUIET, stream.next()).await {
+            Ok(Some(rollout)) => rollout,
+            Ok(None) => break,
+            Err(_) => {
+                let news = lost(seen);
+                for line in news.iter().filter(|line| !said.contains(*line)) {
+                    progress.note(line);
+                }
+                said = news;
+                continue;
+            }
+        };
         let next = RolloutView::from(rollout.map_err(&refusal)?);
         if gone_since.take().is_some() {
             progress.note("the control plane is back");
@@ -104,6 +120,34 @@ fn changes(before: Option<&RolloutView>, after: &RolloutView) -> Vec<String> {
         let colon = if reason.is_empty() { "" } else { ": " };
         format!("{}  {}{colon}{reason}", host.host, host.standing())
     };
+    let mut lines: Vec<_> = after.hosts.iter().filter(|host| is_news(host)).map(line).collect();
+    if is_waiting(after) {
+        let is_new = |reason: &&String| before.is_none_or(|known| !known.reasons.contains(reason));
+        lines.extend(after.reasons.iter().filter(is_new).map(|reason| waiting(reason)));
+        if !before.is_some_and(is_waiting) {
+            lines.push(LEAVE.to_owned());
+        }
+    }
+    lines
+}
+
+/// Who is at work and has lost the connection. For a moment that is so in every
+/// activation, when the new system's agent takes over.
+fn lost(rollout: &RolloutView) -> Vec<String> {
+    let is_lost = |reason: &&String| !is_waiting(rollout) && reason.contains("not connected");
+    rollout.reasons.iter().filter(is_lost).map(|reason| waiting(reason)).collect()
+}
+
+fn waiting(reason: &str) -> String {
+    let reason = reason.strip_prefix("waiting for ").unwrap_or(reason);
+    format!("waiting: {}", super::view::printable(reason))
+}
+
+/// Said where nobody is at work, since it may stay so for long.
+const LEAVE: &str = "^C leaves; the rollout goes on when it can, or until a newer push replaces it";
+
+/// Whether it is open, and no host works on it.
+fn is_waiting(rollout: &RolloutView) -> bool {
     let is_at_work = |host: &RolloutHostView| match host.state {
         HostState::Assigned | HostState::Activating => true,
         HostState::Untouched
@@ -115,12 +159,7 @@ fn changes(before: Option<&RolloutView>, after: &RolloutView) -> Vec<String> {
         | HostState::Offline
         | HostState::Unknown => false,
     };
-    let is_waiting = after.state.is_open() && !after.hosts.iter().any(is_at_work);
-    let reasons = after.reasons.iter().filter(|reason| {
-        is_waiting && before.is_none_or(|before| !before.reasons.contains(reason))
-    });
-    let hosts = after.hosts.iter().filter(|host| is_news(host)).map(line);
-    hosts.chain(reasons.map(|reason| format!("waiting: {reason}"))).collect()
+    rollout.state.is_open() && !rollout.hosts.iter().any(is_at_work)
 }
 
 /// The rollout that a control plane answered with.
@@ -155,5 +194,29 @@ mod tests {
         assert_eq!(changes(Some(&second), &second), [""; 0]);
         let third = rollout(&[("a", Confirmed, Unspecified), ("b", Activating, Fetching)]);
         assert_eq!(changes(Some(&second), &third), ["a  confirmed", "b  fetching"]);
+    }
+
+    #[test]
+    fn who_waits_for_something_that_may_never_come_is_told_how_to_leave() {
+        let mut first = rollout(&[]);
+        first.reasons = vec!["no host of role `www` is enrolled yet".into()];
+        let waiting = "waiting: no host of role `www` is enrolled yet";
+        assert_eq!(changes(None, &first), [waiting, LEAVE]);
+        assert_eq!(changes(Some(&first), &first), [""; 0]);
+        let mut second = first.clone();
+        second.reasons = vec!["no host of role `www` is connected".into()];
+        let waiting = "waiting: no host of role `www` is connected";
+        assert_eq!(changes(Some(&first), &second), [waiting]);
+        assert_eq!(lost(&second), [""; 0]);
+    }
+
+    #[test]
+    fn a_host_that_lost_its_connection_at_work_is_named() {
+        let activating = pb::RolloutHostState::Activating;
+        let mut view = rollout(&[("a", activating, pb::Phase::Probation)]);
+        view.reasons = vec!["waiting for the canary `a` (probation, not connected)".into()];
+        assert_eq!(lost(&view), ["waiting: the canary `a` (probation, not connected)"]);
+        view.reasons = vec!["waiting for the canary `a` (probation)".into()];
+        assert_eq!(lost(&view), [""; 0]);
     }
 }

@@ -1,11 +1,13 @@
 //! Why the fleet repository could not be used.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use floe_proto::id::Role;
 use floe_proto::payload::lock;
 use floe_proto::verify;
+
+use super::HOST_FILE;
 
 /// Why the fleet repository could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,11 @@ pub enum Error {
     },
 }
 
+/// Whether the file that could not be read has this name, and is not there.
+fn is_missing(path: &Path, source: &io::Error, name: &str) -> bool {
+    source.kind() == io::ErrorKind::NotFound && path.ends_with(name)
+}
+
 impl Error {
     /// What the operator can do next.
     pub fn advice(&self) -> String {
@@ -75,6 +82,9 @@ impl Error {
                 "make a directory for it below hosts/, with configuration.nix and host.toml".into()
             }
             Self::NoSuchRole { known, .. } => format!("one of: {}", known.join(", ")),
+            Self::Read { path, source } if is_missing(path, source, HOST_FILE) => {
+                "write it; `floe init FLEET --example ROLE` writes one to begin with".into()
+            }
             Self::Read { path, .. } => format!("make sure that `{}` is readable", path.display()),
             Self::Lock { source, .. } => source.advice().into(),
             Self::Wrong { path, .. } => {

@@ -12,6 +12,8 @@
     reason = "a demonstration that cannot go on should stop, and it talks to people"
 )]
 
+use std::io::{IsTerminal as _, stdout};
+
 use floe_tests::world::World;
 
 const WWW: &str = "www.fossable.org";
@@ -19,8 +21,8 @@ const MAIL: &str = "mail.fossable.org";
 
 #[tokio::main]
 async fn main() {
-    say("A control plane, two web servers and a mail server come up.");
-    say("Each host is a container with a systemd, a Nix and a disk of its own.");
+    say("A control plane, two web servers and a mail server come up.\n\
+         Each host is a container with a systemd, a Nix and a disk of its own.");
     let world = World::of(&[(WWW, 2), (MAIL, 1)]).await;
     let operator = world.operator();
     assert_eq!(operator.show(&["hosts", "list"]).await, 0);
@@ -28,8 +30,8 @@ async fn main() {
     say("Version 1 of both roles: the configuration.nix of the article, as it is.");
     world.repository.change(WWW, "  systemd.services.website.environment.VERSION = \"1\";");
     world.repository.change(MAIL, "  systemd.services.mail.environment.NAME = \"mail-1\";");
-    assert_eq!(operator.show(&["push", WWW, "--watch", "--yes"]).await, 0);
-    assert_eq!(operator.show(&["push", MAIL, "--watch", "--yes"]).await, 0);
+    assert_eq!(operator.show(&["push", WWW, "--watch"]).await, 0);
+    assert_eq!(operator.show(&["push", MAIL, "--watch"]).await, 0);
     let mut version_1 = Vec::new();
     for host in &world.hosts {
         let state = host.state().await;
@@ -43,12 +45,8 @@ async fn main() {
         "  systemd.services.website.environment = { VERSION = \"2\"; STATUS = \"503\"; };",
     );
     world.repository.change(MAIL, "  systemd.services.mail.environment.NAME = \"mail-2\";");
-    assert_eq!(operator.show(&["push", MAIL, "--watch", "--yes"]).await, 0);
-    assert_eq!(
-        operator.show(&["push", WWW, "--watch", "--yes"]).await,
-        1,
-        "the push says that it failed"
-    );
+    assert_eq!(operator.show(&["push", MAIL, "--watch"]).await, 0);
+    assert_eq!(operator.show(&["push", WWW, "--watch"]).await, 1, "the push says that it failed");
 
     for (host, version_1) in world.hosts.iter().zip(version_1) {
         let state = host.state().await;
@@ -61,14 +59,20 @@ async fn main() {
     let page = world.hosts[0].shell(serving).await;
     assert_eq!(page, "ok 1", "the website still serves version 1");
 
-    say("The mail server confirmed version 2. The website's canary went back by itself,");
-    say("and the second web server was never touched:");
+    say("The mail server confirmed version 2. The website's canary went back by itself,\n\
+         and the second web server was never touched:");
     assert_eq!(operator.show(&["hosts", "list"]).await, 0);
-    say("All of this was checked on the machines. Nothing is left running.");
-    say("To look further: `tests/world/dev` keeps such a fleet up; then `floe hosts show`,");
-    say("`floe hosts logs`, `floe rollout show`. docs/architecture.md has the picture.");
+    drop(world);
+    say("All of this was checked on the machines. Nothing is left running.\n\
+         To look further: `tests/world/dev` keeps such a fleet up and says how to type `floe` at it:\n\
+         `floe hosts show`, `floe hosts logs`, `floe rollout show`. docs/architecture.md has the picture.");
 }
 
+/// A paragraph for people, which stands out where that can be seen.
 fn say(text: &str) {
-    println!("\n\x1b[1m# {text}\x1b[0m");
+    let (bold, plain) = if stdout().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    println!();
+    for line in text.lines() {
+        println!("{bold}# {line}{plain}");
+    }
 }

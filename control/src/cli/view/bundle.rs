@@ -3,10 +3,9 @@
 use std::fmt::Write as _;
 
 use floe_proto::manifest::Manifest;
-use floe_proto::time::Timestamp;
 use serde::Serialize;
 
-use super::{View, bytes, table};
+use super::{Page, View, bytes, table};
 use crate::bundle::check::{Claim, Files, Item};
 
 /// `floe bundle build`: where the files are, and what they are.
@@ -69,7 +68,7 @@ impl BuiltView {
 }
 
 impl View for BuiltView {
-    fn text(&self, _: Timestamp) -> String {
+    fn text(&self, _: Page) -> String {
         let Self { role, serial, payload, manifest, digest, length, files, .. } = self;
         format!(
             "{role} serial {serial}: {} in {files} files and directories\n\
@@ -82,7 +81,7 @@ impl View for BuiltView {
 }
 
 impl View for BundleView {
-    fn text(&self, now: Timestamp) -> String {
+    fn text(&self, page: Page) -> String {
         let manifest = &self.manifest;
         let source = &manifest.source;
         let revision = match (&source.revision, source.dirty) {
@@ -90,7 +89,7 @@ impl View for BundleView {
             (Some(revision), false) => revision.clone(),
             (None, _) => "unknown".into(),
         };
-        let expired = if manifest.expires <= now { " (expired)" } else { "" };
+        let expired = if manifest.expires <= page.now { " (expired)" } else { "" };
         let facts = [
             ("verified", if self.verified { "yes" } else { "not tried" }.to_owned()),
             ("fleet", manifest.fleet.to_string()),
@@ -125,7 +124,7 @@ impl View for BundleView {
         if let Some(files) = &self.files {
             let rows = files.iter().map(|file| [file.bytes.to_string(), file.path.clone()]);
             text.push('\n');
-            text.push_str(&table(["BYTES", "FILE"], rows));
+            text.push_str(&table(page, ["BYTES", "FILE"], rows));
         }
         text
     }
@@ -158,7 +157,9 @@ mod tests {
 
     #[test]
     fn what_a_manifest_says() {
-        insta::assert_snapshot!(view().text("2026-12-01T00:00:00Z".parse().unwrap()));
+        insta::assert_snapshot!(
+            view().text(Page::endless("2026-12-01T00:00:00Z".parse().unwrap()))
+        );
     }
 
     #[test]

@@ -7,12 +7,15 @@ use floe_proto::time::Timestamp;
 use serde::Serialize;
 
 use super::activation::{ActivationView, some, time};
-use super::{View, ago, table};
+use super::{Page, View, ago, table};
 
 /// `floe hosts`: `{hosts: […]}`, by id.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct HostsView {
     pub(crate) hosts: Vec<HostView>,
+    /// The only role that was asked for.
+    #[serde(skip)]
+    pub(crate) of: Option<String>,
 }
 
 /// One host.
@@ -65,10 +68,14 @@ impl From<pb::Host> for HostView {
 }
 
 impl View for HostsView {
-    fn text(&self, now: Timestamp) -> String {
+    fn text(&self, page: Page) -> String {
+        let now = page.now;
         if self.hosts.is_empty() {
-            return "no hosts yet; `floe hosts token ROLE` makes the token that a host joins with\n"
-                .into();
+            let of = self.of.as_ref().map(|role| format!(" of role {role}")).unwrap_or_default();
+            let role = self.of.as_deref().unwrap_or("ROLE");
+            return format!(
+                "no hosts{of} yet; `floe hosts token {role}` makes the token that a host joins with\n"
+            );
         }
         let rows = self.hosts.iter().map(|host| {
             [
@@ -80,12 +87,13 @@ impl View for HostsView {
                 host.activation.as_ref().map(first_line).unwrap_or_default(),
             ]
         });
-        table(["HOST", "ROLE", "PRESENCE", "CONFIRMED", "LATEST", "REASON"], rows)
+        table(page, ["HOST", "ROLE", "PRESENCE", "CONFIRMED", "LATEST", "REASON"], rows)
     }
 }
 
 impl View for HostDetailView {
-    fn text(&self, now: Timestamp) -> String {
+    fn text(&self, page: Page) -> String {
+        let now = page.now;
         let host = &self.host;
         let unknown = || "unknown".to_owned();
         let facts = [
@@ -117,7 +125,7 @@ impl View for HostDetailView {
             ]
         });
         text.push('\n');
-        text + &table(["SERIAL", "OUTCOME", "STARTED", "NIX", "ACTIVATION", "REASON"], rows)
+        text + &table(page, ["SERIAL", "OUTCOME", "STARTED", "NIX", "ACTIVATION", "REASON"], rows)
     }
 }
 
@@ -191,12 +199,18 @@ mod tests {
             enrolled: before(10),
             ..pb::Host::default()
         };
-        HostsView { hosts: vec![host().into(), new.into()] }
+        HostsView { hosts: vec![host().into(), new.into()], of: None }
     }
 
     #[test]
     fn the_table_of_hosts() {
-        insta::assert_snapshot!(hosts().text(NOW));
+        insta::assert_snapshot!(hosts().text(Page::endless(NOW)));
+    }
+
+    #[test]
+    fn that_there_are_none_of_a_role_is_not_that_there_are_none() {
+        let view = HostsView { hosts: Vec::new(), of: Some("db".into()) };
+        assert!(view.text(Page::endless(NOW)).starts_with("no hosts of role db yet; "));
     }
 
     #[test]
@@ -213,7 +227,7 @@ mod tests {
             host: host().into(),
             activations: vec![running.into(), activation(pb::Outcome::Confirmed).into()],
         };
-        insta::assert_snapshot!(detail.text(NOW));
+        insta::assert_snapshot!(detail.text(Page::endless(NOW)));
         insta::assert_snapshot!(serde_json::to_string_pretty(&detail.activations).unwrap());
     }
 }

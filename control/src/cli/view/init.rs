@@ -1,9 +1,8 @@
 //! A fleet repository that was begun.
 
-use floe_proto::time::Timestamp;
 use serde::Serialize;
 
-use super::View;
+use super::{Page, View};
 
 /// `floe init`.
 #[derive(Clone, Debug, Serialize)]
@@ -21,7 +20,7 @@ pub(crate) struct InitView {
 }
 
 impl View for InitView {
-    fn text(&self, _: Timestamp) -> String {
+    fn text(&self, _: Page) -> String {
         let mut text = format!("fleet {} in {}\n", self.fleet, self.directory);
         for file in &self.created {
             text += &format!("  wrote  {file}\n");

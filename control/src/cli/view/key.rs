@@ -1,9 +1,8 @@
 //! A key, by what anybody may know of it.
 
-use floe_proto::time::Timestamp;
 use serde::Serialize;
 
-use super::View;
+use super::{Page, View};
 
 /// `floe keys new` and `show`.
 #[derive(Clone, Debug, Serialize)]
@@ -19,7 +18,7 @@ pub(crate) struct KeyView {
 }
 
 impl View for KeyView {
-    fn text(&self, _: Timestamp) -> String {
+    fn text(&self, _: Page) -> String {
         let may_sign = match self.may_sign.as_deref() {
             None => String::new(),
             Some([]) => "may sign   nothing: trust.json does not list it\n".into(),

@@ -5,7 +5,7 @@ use floe_proto::time::Timestamp;
 use serde::Serialize;
 
 use super::activation::{phase, time, words};
-use super::{View, printable};
+use super::{Page, View, printable};
 
 /// `floe hosts logs`: `{host, lines}`. With `--follow` one [`LineView`] a line instead.
 #[derive(Clone, Debug, Serialize)]
@@ -36,23 +36,30 @@ impl From<pb::LogLine> for LineView {
 }
 
 impl View for LineView {
-    fn text(&self, _: Timestamp) -> String {
-        format!("{:<12}{}\n", self.phase.unwrap_or("-"), printable(&self.text))
+    fn text(&self, _: Page) -> String {
+        format!("{:<14}{}\n", self.phase.unwrap_or("-"), printable(&self.text))
     }
 }
 
 impl View for LogView {
-    fn text(&self, now: Timestamp) -> String {
+    fn text(&self, page: Page) -> String {
         if self.lines.is_empty() {
             return format!("{} wrote nothing yet\n", self.host);
         }
-        self.lines.iter().map(|line| line.text(now)).collect()
+        self.lines.iter().map(|line| line.text(page)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_phase_stands_apart_from_what_was_written() {
+        let phase = Some("rolling back");
+        let line = LineView { at: None, activation: "a".into(), phase, text: "done".into() };
+        assert_eq!(line.text(Page::endless(Timestamp::default())), "rolling back  done\n");
+    }
 
     #[test]
     fn a_log_cannot_steer_the_terminal() {
@@ -62,6 +69,6 @@ mod tests {
             phase: Some("building"),
             text: "\u{1b}[2Jred\tcloth\r".into(),
         };
-        assert_eq!(line.text(Timestamp::default()), "building    [2Jred\tcloth\n");
+        assert_eq!(line.text(Page::endless(Timestamp::default())), "building      [2Jred\tcloth\n");
     }
 }

@@ -17,4 +17,4 @@ pub(super) mod serve;
 mod text;
 pub(super) mod token;
 
-pub(super) use text::{View, ago, bytes, printable, short, table};
+pub(super) use text::{Page, View, ago, bytes, printable, short, table};

@@ -1,10 +1,9 @@
 //! What a push published, and where its rollout stands.
 
-use floe_proto::time::Timestamp;
 use serde::Serialize;
 
 use super::rollout::RolloutView;
-use super::{View, bytes, short};
+use super::{Page, View, bytes, short};
 
 /// `floe push`.
 #[derive(Clone, Debug, Serialize)]
@@ -28,7 +27,7 @@ pub(crate) struct PushView {
 }
 
 impl View for PushView {
-    fn text(&self, now: Timestamp) -> String {
+    fn text(&self, page: Page) -> String {
         let Self { role, serial, length, .. } = self;
         let (digest, size) = (short(&self.digest), bytes(*length));
         let same = if self.unchanged { ", the same as before" } else { "" };
@@ -48,13 +47,15 @@ impl View for PushView {
                 rollout.headline(),
                 rollout.id
             ),
-            Some(rollout) => format!("{published}{}", rollout.text(now)),
+            Some(rollout) => format!("{published}{}", rollout.text(page)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use floe_proto::time::Timestamp;
+
     use super::*;
 
     #[test]
@@ -71,9 +72,9 @@ mod tests {
             uploaded: false,
             rollout: None,
         };
-        insta::assert_snapshot!(view.text(Timestamp::default()));
+        insta::assert_snapshot!(view.text(Page::endless(Timestamp::default())));
         insta::assert_snapshot!(serde_json::to_string_pretty(&view).unwrap());
         (view.dry_run, view.unchanged) = (true, false);
-        insta::assert_snapshot!(view.text(Timestamp::default()));
+        insta::assert_snapshot!(view.text(Page::endless(Timestamp::default())));
     }
 }

@@ -7,7 +7,7 @@ use floe_proto::time::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::activation::{phase, some, time, words};
-use super::{View, ago, table};
+use super::{Page, View, ago, table};
 
 /// `floe rollout show`: `{id, role, epoch, serial, state, reasons, started, ended, hosts}`.
 #[derive(Clone, Debug, Serialize)]
@@ -202,7 +202,8 @@ impl RolloutView {
             .collect();
         let why = match self.state {
             _ if left.is_empty() => return String::new(),
-            State::Stopped => "the rollout stopped before their wave",
+            // The reasons say so already.
+            State::Stopped => return String::new(),
             State::Superseded => "a newer rollout took over before their wave",
             State::Running | State::Unknown => "their wave has not begun",
             State::Done => "the rollout ended without them",
@@ -220,7 +221,8 @@ impl RolloutHostView {
 }
 
 impl View for RolloutView {
-    fn text(&self, now: Timestamp) -> String {
+    fn text(&self, page: Page) -> String {
+        let now = page.now;
         let when = match (self.started, self.ended) {
             (Some(started), Some(ended)) => {
                 let took = Timestamp::since(ended, started);
@@ -245,7 +247,7 @@ impl View for RolloutView {
             ]
         });
         text.push('\n');
-        text.push_str(&table(["HOST", "WAVE", "STATE", "NIX", "REASON"], rows));
+        text.push_str(&table(page, ["HOST", "WAVE", "STATE", "NIX", "REASON"], rows));
         text + &self.untouched()
     }
 }
@@ -276,7 +278,10 @@ mod tests {
             epoch: 0,
             serial: 7,
             state: pb::RolloutState::Stopped.into(),
-            reasons: vec!["local-www-1 went back: unit nginx.service failed".into()],
+            reasons: vec![
+                "`local-www-1` went back to what it ran before: unit nginx.service failed".into(),
+                "`local-www-2`, `local-www-3` were not touched: the rollout stopped first".into(),
+            ],
             hosts: vec![
                 host(
                     "local-www-1",
@@ -294,7 +299,7 @@ mod tests {
 
     #[test]
     fn who_was_not_touched_is_said_and_why() {
-        insta::assert_snapshot!(stopped().text(NOW));
+        insta::assert_snapshot!(stopped().text(Page::endless(NOW)));
     }
 
     #[test]
@@ -306,9 +311,10 @@ mod tests {
     fn a_host_that_activates_shows_its_phase() {
         let mut rollout = stopped();
         (rollout.state, rollout.ended) = (State::Running, None);
+        rollout.reasons = vec!["waiting for the canary `local-www-1` (building)".into()];
         let mut activating = host("local-www-1", 1, pb::RolloutHostState::Activating, "");
         activating.phase = pb::Phase::Building.into();
         rollout.hosts[0] = activating.into();
-        insta::assert_snapshot!(rollout.text(NOW));
+        insta::assert_snapshot!(rollout.text(Page::endless(NOW)));
     }
 }

@@ -1,9 +1,8 @@
 //! A control plane that can be reached.
 
-use floe_proto::time::Timestamp;
 use serde::Serialize;
 
-use super::View;
+use super::{Page, View};
 use crate::serve::Bound;
 
 /// `floe serve`, printed once it can be reached: `{url, objects_url, credentials}`.
@@ -28,7 +27,7 @@ impl From<&Bound> for ServeView {
 }
 
 impl View for ServeView {
-    fn text(&self, _: Timestamp) -> String {
+    fn text(&self, _: Page) -> String {
         let Self { url, objects_url, credentials } = self;
         format!(
             "control plane   {url}\npayloads        {objects_url}\ncredentials     {credentials}\n"

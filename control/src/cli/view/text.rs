@@ -2,29 +2,49 @@
 
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use floe_proto::time::Timestamp;
 use serde::Serialize;
 
 /// A document that a command prints.
 pub(crate) trait View: Serialize {
-    /// For people; ends with a line feed. `now` is for times as distances.
-    fn text(&self, now: Timestamp) -> String;
+    /// For people; ends with a line feed.
+    fn text(&self, page: Page) -> String;
 }
 
-/// A table whose columns stand below `header`; ends with a line feed.
+/// What text is written for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page {
+    /// For times as distances.
+    pub(crate) now: Timestamp,
+    /// Columns of the terminal; `None` where lines may be as long as they are.
+    pub(crate) width: Option<u16>,
+}
+
+/// The narrowest terminal that text is wrapped for; below it, the terminal wraps.
+const NARROWEST: u16 = 60;
+
+/// A table whose columns stand below `header`; ends with a line feed. Where it is too
+/// wide for the page, its last column is wrapped.
 pub(crate) fn table<const N: usize>(
+    page: Page,
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(width) = page.width.filter(|width| *width >= NARROWEST) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
     table.set_header(header);
     for row in rows {
         table.add_row(row.map(|cell| printable(&cell)));
     }
-    for column in table.column_iter_mut() {
+    for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
+        if at + 1 < N {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
@@ -70,6 +90,14 @@ pub(crate) fn short(digest: &str) -> &str {
 }
 
 #[cfg(test)]
+impl Page {
+    /// No terminal.
+    pub(crate) const fn endless(now: Timestamp) -> Self {
+        Self { now, width: None }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -86,7 +114,20 @@ mod tests {
 
     #[test]
     fn a_table_has_no_lines_and_no_space_at_the_end() {
-        let text = table(["A", "LONG"], [["1".into(), "2".into()], ["wide".into(), "".into()]]);
+        let rows = [["1".into(), "2".into()], ["wide".into(), "".into()]];
+        let text = table(Page::endless(Timestamp::default()), ["A", "LONG"], rows);
         assert_eq!(text, "A     LONG\n1     2\nwide\n");
+    }
+
+    #[test]
+    fn only_the_last_column_is_wrapped_and_only_on_a_terminal() {
+        let reason = "the check does not hold: the answer is 503 and not what it should be";
+        let rows = || [["local-www-1.fossable.org-1".into(), reason.into()]];
+        let page = Page::endless(Timestamp::default());
+        let narrow = Page { width: Some(60), ..page };
+        insta::assert_snapshot!(table(narrow, ["HOST", "REASON"], rows()));
+        assert!(table(page, ["HOST", "REASON"], rows()).contains(reason));
+        let unusable = Page { width: Some(20), ..page };
+        assert!(table(unusable, ["HOST", "REASON"], rows()).contains(reason));
     }
 }

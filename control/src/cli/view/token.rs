@@ -3,7 +3,7 @@
 use floe_proto::time::Timestamp;
 use serde::Serialize;
 
-use super::View;
+use super::{Page, View};
 
 /// `floe hosts token`.
 #[derive(Clone, Debug, Serialize)]
@@ -19,7 +19,7 @@ pub(crate) struct TokenView {
 }
 
 impl View for TokenView {
-    fn text(&self, _: Timestamp) -> String {
+    fn text(&self, _: Page) -> String {
         let shown = self.token.as_ref().or(self.file.as_ref());
         let whom = self.host.as_deref().unwrap_or("any one host");
         format!(
