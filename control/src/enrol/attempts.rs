@@ -1,11 +1,12 @@
-//! Who tried too often: five refused enrolments a minute from one address.
+//! Who tried too often: five refused enrolments a minute from one address. Of IPv6
+//! the /64 counts, as one machine has all of its addresses.
 //!
 //! In memory and bounded: when too many addresses are remembered, the oldest
 //! windows go first. Successes count nothing, so a fleet behind one address can
 //! enrol at once.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ impl Attempts {
     pub fn may_try(&self, address: IpAddr, now: Timestamp) -> bool {
         let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         windows
-            .get(&address)
+            .get(&source(address))
             .is_none_or(|window| window.refused < LIMIT || now.since(window.begun) >= WINDOW)
     }
 
@@ -44,11 +45,18 @@ impl Attempts {
                 windows.remove(&address);
             }
         }
-        let window = windows.entry(address).or_insert(Window { begun: now, refused: 0 });
+        let window = windows.entry(source(address)).or_insert(Window { begun: now, refused: 0 });
         if now.since(window.begun) >= WINDOW {
             *window = Window { begun: now, refused: 0 };
         }
         window.refused = window.refused.saturating_add(1);
+    }
+}
+
+fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        IpAddr::V4(address) => address.into(),
     }
 }
 
@@ -83,5 +91,17 @@ mod tests {
             attempts.refused(std::net::Ipv4Addr::from(number).into(), Timestamp::from_micros(1));
         }
         assert!(attempts.windows.lock().unwrap().len() <= ADDRESSES);
+    }
+
+    #[test]
+    fn the_addresses_of_one_machine_are_one_source() {
+        let attempts = Attempts::default();
+        let at = Timestamp::from_micros(1);
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        for number in 0..5 {
+            attempts.refused(address(&format!("2001:db8::{number}")), at);
+        }
+        assert!(!attempts.may_try(address("2001:db8::ffff"), at));
+        assert!(attempts.may_try(address("2001:db8:0:1::1"), at));
     }
 }

@@ -240,7 +240,8 @@ impl RequestedKey {
         if !strong.contains(&public.algorithm()) {
             return Err(Error::Request("its key is neither P-256, P-384 nor Ed25519"));
         }
-        Ok(Self { digest: Digest::of(spki), public })
+        // Of the bytes that go into the certificate, with which it is compared later.
+        Ok(Self { digest: Digest::of(&public.subject_public_key_info()), public })
     }
 
     /// SHA-256 of the key (SubjectPublicKeyInfo).

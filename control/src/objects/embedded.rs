@@ -2,22 +2,29 @@
 //!
 //! It speaks S3 to whoever has a signed request, and does only what floe needs:
 //! make the bucket, put, get, look. A payload that is there with its digest is
-//! never written again, and one that came with another digest is removed, so that
-//! what can be fetched is what was signed. (s3s-fs alone would keep it: it puts
-//! the file in place before it compares.)
+//! never written again, one that comes with another digest is never put in place, and
+//! one whose upload was answered is on disk. (s3s-fs alone puts a file in place before
+//! it compares, and does not sync it.)
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
-use data_encoding::HEXLOWER;
+use bytes::Bytes;
+use data_encoding::{BASE64, HEXLOWER};
+use floe_proto::digest::Hasher;
+use futures_util::{Stream, ready};
 use s3s::auth::SimpleAuth;
 use s3s::dto::{
-    CreateBucketInput, CreateBucketOutput, DeleteObjectInput, GetObjectInput, GetObjectOutput,
-    HeadObjectInput, HeadObjectOutput, PutObjectInput, PutObjectOutput,
+    CreateBucketInput, CreateBucketOutput, GetObjectInput, GetObjectOutput, HeadObjectInput,
+    HeadObjectOutput, PutObjectInput, PutObjectOutput, StreamingBlob,
 };
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +40,7 @@ pub struct Embedded {
 }
 
 /// Who may sign requests: the control plane alone.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
     /// The name.
@@ -62,8 +69,8 @@ impl Embedded {
             Err(source) => return Err(io(&path, source)),
         };
         let files = FileSystem::new(&store)
-            .map_err(|error| Error::Store { path: store, why: format!("{error:?}") })?;
-        let mut builder = S3ServiceBuilder::new(Bucket { files });
+            .map_err(|error| Error::Store { path: store.clone(), why: format!("{error:?}") })?;
+        let mut builder = S3ServiceBuilder::new(Bucket { files, store });
         builder.set_auth(SimpleAuth::from_single(
             credentials.access_key.clone(),
             credentials.secret_key.clone(),
@@ -98,6 +105,7 @@ impl Credentials {
 /// "not implemented". (The trait is s3s's, and made with `async_trait`.)
 struct Bucket {
     files: FileSystem,
+    store: PathBuf,
 }
 
 #[async_trait::async_trait]
@@ -134,18 +142,20 @@ impl S3 for Bucket {
 impl Bucket {
     async fn put(
         &self,
-        request: S3Request<PutObjectInput>,
+        mut request: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
-        let input = &request.input;
+        let input = &mut request.input;
         let Some(checksum) = input.checksum_sha256.clone() else {
             return Err(s3_error!(InvalidRequest, "a payload needs x-amz-checksum-sha256"));
         };
+        let object = self.store.join(&input.bucket).join(&input.key);
+        let differs = Arc::new(AtomicBool::new(false));
+        if let Some(body) = input.body.take() {
+            let (hasher, differs) = (Some(Hasher::default()), Arc::clone(&differs));
+            let body = Compared { body, hasher, checksum: checksum.clone(), differs };
+            input.body = Some(StreamingBlob::wrap(body));
+        }
         let head = HeadObjectInput::builder()
-            .bucket(input.bucket.clone())
-            .key(input.key.clone())
-            .build()
-            .map_err(|_| s3_error!(InternalError))?;
-        let delete = DeleteObjectInput::builder()
             .bucket(input.bucket.clone())
             .key(input.key.clone())
             .build()
@@ -154,13 +164,56 @@ impl Bucket {
         if there.is_ok_and(|there| there.output.checksum_sha256 == Some(checksum)) {
             return Err(s3_error!(PreconditionFailed, "the payload is there already"));
         }
-        let delete = with(&request, delete);
         let done = self.files.put_object(request).await;
-        if done.is_err() {
-            // Best effort: without a digest of its own it would not be published anyway.
-            let _ = self.files.delete_object(delete).await;
+        if differs.load(Ordering::Acquire) {
+            return Err(s3_error!(BadDigest, "this is not the payload with that checksum"));
         }
-        done
+        let done = done?;
+        let synced = tokio::task::spawn_blocking(move || sync(&object)).await;
+        match synced {
+            Ok(Ok(())) => Ok(done),
+            Ok(Err(error)) => Err(S3Error::with_source(S3ErrorCode::InternalError, error.into())),
+            Err(error) => Err(S3Error::with_source(S3ErrorCode::InternalError, error.into())),
+        }
+    }
+}
+
+/// A file and its name, in a directory that may be new too.
+fn sync(object: &Path) -> io::Result<()> {
+    object.ancestors().take(3).try_for_each(|path| fs::File::open(path)?.sync_all())
+}
+
+/// A body that fails at its end where it is not the one that was announced: what is
+/// there of the same name, whoever put it there meanwhile, then stays as it is.
+struct Compared {
+    body: StreamingBlob,
+    /// `None` once it was compared.
+    hasher: Option<Hasher>,
+    /// As S3 has it: base64 of SHA-256.
+    checksum: String,
+    differs: Arc<AtomicBool>,
+}
+
+impl Stream for Compared {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = match ready!(Pin::new(&mut self.body).poll_next(context)) {
+            Some(Ok(bytes)) => {
+                if let Some(hasher) = &mut self.hasher {
+                    hasher.update(&bytes);
+                }
+                Some(Ok(bytes))
+            }
+            Some(Err(error)) => Some(Err(io::Error::other(error))),
+            None => {
+                let digest = self.hasher.take().map(Hasher::finish);
+                let differs = digest.is_some_and(|d| BASE64.encode(d.as_bytes()) != self.checksum);
+                self.differs.fetch_or(differs, Ordering::Release);
+                differs.then(|| Err(io::Error::other("another payload than was announced")))
+            }
+        };
+        Poll::Ready(item)
     }
 }
 

@@ -21,7 +21,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use floe_proto::digest::Digest;
 
 /// How to reach a bucket.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// `https://HOST:PORT` as hosts and operators reach it, path style.
     pub endpoint: String,

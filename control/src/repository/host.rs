@@ -60,7 +60,11 @@ impl HostFile {
             .map_err(|_| format!("`{}` is no relative path inside the role", raw.entry));
         let entry = faults.take("entry", entry);
         let deadline = faults.seconds("activation.probation", &raw.activation.probation, 86_400);
-        let soak = faults.seconds("health.soak", &raw.health.soak, 86_400);
+        // To hold once may be enough; elsewhere no time at all makes no sense.
+        let soak = match raw.health.soak.as_str() {
+            "0s" => 0,
+            soak => faults.seconds("health.soak", soak, 86_400),
+        };
         if soak >= deadline {
             faults.add("health.soak", "it is not shorter than activation.probation".into());
         }
@@ -233,6 +237,12 @@ mod tests {
 
     fn parse(text: &str) -> Result<HostFile, String> {
         HostFile::parse(text, Path::new("host.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_soak_time_may_be_zero_and_a_deadline_may_not() {
+        assert!(parse("system = 'x86_64-linux'\n[health]\nsoak = '0s'").is_ok());
+        assert!(parse("system = 'x86_64-linux'\n[activation]\nprobation = '0s'").is_err());
     }
 
     #[test]

@@ -96,9 +96,9 @@ impl<R: Records> Rollouts<R> {
         self.news.clone()
     }
 
-    /// Takes in what a host said. For an outcome, the answer resolves once it is
-    /// stored, so that it can be acknowledged; it fails where it could not be, and
-    /// the host has to say it again.
+    /// Takes in what a host said. The answer resolves once it is stored, so that an
+    /// outcome can be acknowledged; it fails where it could not be, and the host has
+    /// to say an outcome again.
     pub async fn hear(&self, heard: Heard) -> Result<oneshot::Receiver<()>, Error<R::Error>> {
         let (stored, answer) = oneshot::channel();
         let event = Event::Heard { heard: Arc::new(heard), stored };

@@ -1,9 +1,11 @@
 //! Accepting: TCP becomes TLS with a known peer, within bounds.
 //!
-//! A handshake has a deadline and never holds up another; beyond the cap new
-//! connections are closed at once. Who the peer is gets decided here, once for a
-//! connection, and not again for each call.
+//! A handshake has a deadline and never holds up another: where too many are under
+//! way, the one that dawdles longest makes room. Beyond the cap new connections are
+//! closed at once. Who the peer is gets decided here, once for a connection, and not
+//! again for each call.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -16,14 +18,15 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
 use super::auth::Peer;
+use super::guests::{Guest, Guests, STRANGERS_STAY};
 
 /// How connections are accepted on one port.
 pub(super) struct Acceptor {
@@ -31,13 +34,27 @@ pub(super) struct Acceptor {
     pub(super) tls: Arc<ServerConfig>,
     pub(super) fleet: Fleet,
     pub(super) max_connections: usize,
+    /// How many handshakes may be under way.
+    pub(super) max_handshakes: usize,
+    /// Who is connected. `None` on a port where callers show no certificates.
+    pub(super) guests: Option<Arc<Guests>>,
 }
 
 /// One connection whose handshake is done.
 pub(super) struct Connection {
     tls: TlsStream<TcpStream>,
     peer: Peer,
+    /// When a stranger has to leave.
+    leave: Option<Pin<Box<Sleep>>>,
+    _guest: Option<Guest>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// Handshakes that are under way, the oldest first.
+#[derive(Default)]
+struct Handshakes {
+    tasks: JoinSet<()>,
+    begun: VecDeque<(Instant, AbortHandle)>,
 }
 
 impl Acceptor {
@@ -45,11 +62,15 @@ impl Acceptor {
     pub(super) async fn run(self, ready: mpsc::Sender<Connection>) {
         let slots = Arc::new(Semaphore::new(self.max_connections));
         let tls = TlsAcceptor::from(self.tls);
-        let mut handshakes = JoinSet::new();
+        let mut handshakes = Handshakes::default();
         loop {
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                Some(_) = handshakes.join_next() => continue,
+                () = handshakes.room(self.max_handshakes) => {
+                    tokio::select! {
+                        accepted = self.listener.accept() => accepted,
+                        () = ready.closed() => return,
+                    }
+                }
                 () = ready.closed() => return,
             };
             let (tcp, address) = match accepted {
@@ -66,9 +87,14 @@ impl Acceptor {
                 continue;
             };
             let (tls, ready, fleet) = (tls.clone(), ready.clone(), self.fleet.clone());
+            let guests = self.guests.clone();
             handshakes.spawn(async move {
-                match timeout(HANDSHAKE, handshake(tls, tcp, address, &fleet, permit)).await {
-                    Ok(Ok(connection)) => {
+                match timeout(HANDSHAKE, handshake(tls, tcp, address, &fleet)).await {
+                    Ok(Ok((tls, peer))) => {
+                        let Some(connection) = Connection::admit(tls, peer, guests, permit) else {
+                            debug!(%address, "turned away: this caller has too many connections");
+                            return;
+                        };
                         // Gone only when the server stops.
                         let _ = ready.send(connection).await;
                     }
@@ -85,16 +111,77 @@ async fn handshake(
     tcp: TcpStream,
     address: SocketAddr,
     fleet: &Fleet,
-    permit: OwnedSemaphorePermit,
-) -> io::Result<Connection> {
+) -> io::Result<(TlsStream<TcpStream>, Peer)> {
     tcp.set_nodelay(true)?;
     let tls = tls.accept(tcp).await?;
     let certificate = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let peer = Peer::new(address, certificate.map(AsRef::as_ref), fleet);
-    Ok(Connection { tls, peer, _permit: permit })
+    Ok((tls, peer))
 }
 
-const HANDSHAKE: Duration = Duration::from_secs(10);
+impl Handshakes {
+    fn spawn(&mut self, handshake: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(handshake);
+        self.begun.push_back((Instant::now(), task));
+    }
+
+    /// Returns when fewer than `most` are under way; ends the oldest for it, if that
+    /// had its chance.
+    async fn room(&mut self, most: usize) {
+        loop {
+            while self.tasks.try_join_next().is_some() {}
+            if self.tasks.len() < most {
+                // What has ended is forgotten: at once at the front, now and then elsewhere.
+                while self.begun.front().is_some_and(|(_, task)| task.is_finished()) {
+                    self.begun.pop_front();
+                }
+                if self.begun.len() > most.saturating_mul(2) {
+                    self.begun.retain(|(_, task)| !task.is_finished());
+                }
+                return;
+            }
+            match self.begun.front() {
+                Some((_, task)) if task.is_finished() => {
+                    self.begun.pop_front();
+                }
+                Some((begun, task)) => tokio::select! {
+                    _ = self.tasks.join_next() => {}
+                    () = sleep_until(*begun + CHANCE) => {
+                        task.abort();
+                        self.begun.pop_front();
+                        let _ = self.tasks.join_next().await;
+                    }
+                },
+                None => {
+                    let _ = self.tasks.join_next().await;
+                }
+            }
+        }
+    }
+}
+
+impl Connection {
+    fn admit(
+        tls: TlsStream<TcpStream>,
+        peer: Peer,
+        guests: Option<Arc<Guests>>,
+        permit: OwnedSemaphorePermit,
+    ) -> Option<Self> {
+        let stranger = guests.is_some() && peer.subject().is_none();
+        let guest = match guests {
+            Some(guests) => Some(guests.enter(peer.subject())?),
+            None => None,
+        };
+        let leave = stranger.then(|| Box::pin(sleep(STRANGERS_STAY)));
+        Some(Self { tls, peer, leave, _guest: guest, _permit: permit })
+    }
+}
+
+/// How many handshakes a port has under way; an honest one takes milliseconds.
+pub(super) const MAX_HANDSHAKES: usize = 1024;
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long a handshake may dawdle while others wait for its place.
+const CHANCE: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_millis(100);
 
 impl Connected for Connection {
@@ -111,6 +198,11 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(leave) = &mut self.leave
+            && leave.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.tls).poll_read(context, buffer)
     }
 }
@@ -142,5 +234,82 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tls).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use floe_proto::transport;
+    use rustls::pki_types::ServerName;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+    use crate::clock;
+    use crate::enrol::ca::Authority;
+
+    /// A port that holds what was accepted and reads from it; and a stranger's client.
+    async fn port(max_handshakes: usize) -> (SocketAddr, TlsConnector, JoinSet<()>) {
+        let (dir, now) = (tempfile::tempdir().unwrap(), clock::now());
+        let fleet: Fleet = "fossable.org".parse().unwrap();
+        let authority = Authority::open(dir.path(), &fleet, now).unwrap();
+        let names = [rcgen::SanType::IpAddress([127, 0, 0, 1].into())];
+        let identity = authority.issue_control(&names, now).unwrap().identity();
+        let ca = [authority.root().clone()];
+        let tls = Arc::new(transport::server_config(identity, &ca).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let guests = Some(Arc::default());
+        let acceptor =
+            Acceptor { listener, tls, fleet, max_connections: 64, max_handshakes, guests };
+        let (sender, mut ready) = mpsc::channel::<Connection>(8);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(acceptor.run(sender));
+        tasks.spawn(async move {
+            let mut readers = JoinSet::new();
+            while let Some(mut connection) = ready.recv().await {
+                readers.spawn(async move {
+                    let mut buffer = [0; 64];
+                    while connection.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+                    let _ = connection.shutdown().await;
+                });
+            }
+        });
+        let client = transport::client_config(&ca, None).unwrap();
+        (address, TlsConnector::from(Arc::new(client)), tasks)
+    }
+
+    async fn connect(
+        address: SocketAddr,
+        client: &TlsConnector,
+    ) -> tokio_rustls::client::TlsStream<TcpStream> {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        client.connect(name, tcp).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn t091_who_says_nothing_does_not_keep_others_out() {
+        let (address, client, _tasks) = port(4).await;
+        let mut silent = Vec::new();
+        for _ in 0..8 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let begun = Instant::now();
+        // Behind eight in a queue for four places, each of which is lent for a second.
+        let _stream = connect(address, &client).await;
+        assert!(begun.elapsed() < HANDSHAKE, "{:?}", begun.elapsed());
+        let read = silent.first_mut().unwrap().read(&mut [0; 1]).await;
+        assert!(read.is_err() || read.unwrap() == 0);
+    }
+
+    #[tokio::test]
+    async fn t091_a_stranger_has_to_leave() {
+        let (address, client, _tasks) = port(4).await;
+        let mut stream = connect(address, &client).await;
+        tokio::time::pause();
+        let begun = Instant::now();
+        assert_ne!(stream.read(&mut [0; 1]).await.ok(), Some(1));
+        assert!(begun.elapsed() >= STRANGERS_STAY - Duration::from_secs(1));
     }
 }

@@ -3,6 +3,7 @@
 use floe_proto::id::Fleet;
 use floe_proto::root::Root;
 use floe_proto::verify::Verified;
+use tokio_util::sync::CancellationToken;
 
 use crate::enrol::attempts::Attempts;
 use crate::enrol::ca::Authority;
@@ -29,4 +30,6 @@ pub struct App {
     pub rollouts: Rollouts<Store>,
     /// Who is connected, and what they say.
     pub sessions: Sessions,
+    /// Comes when the control plane is going away: streams that wait end then.
+    pub closing: CancellationToken,
 }

@@ -2,15 +2,20 @@
 //!
 //! TLS has proved by now that a certificate is of our CA and that the caller holds
 //! its key; this file reads whom it speaks for. A certificate that is not exactly
-//! as we issue them speaks for nobody.
+//! as we issue them speaks for nobody, and neither does one that has expired since:
+//! connections and TLS sessions last longer than a handshake.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use floe_proto::digest::Digest;
 use floe_proto::id::{Fleet, HostId};
 use floe_proto::spiffe::{SpiffeId, Subject};
+use floe_proto::time::Timestamp;
 use tonic::{Request, Status};
 use x509_parser::extensions::GeneralName;
+
+use crate::clock;
 
 /// The services, as far as it matters who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +35,7 @@ fn may_call(subject: Option<&Subject>, service: Service) -> Result<(), Status> {
         | (Service::HostSession, Some(Subject::Host(_)))
         | (Service::Operator, Some(Subject::Operator(_))) => Ok(()),
         (Service::HostSession | Service::Operator, None) => {
-            Err(Status::unauthenticated("this needs a certificate of the fleet's CA"))
+            Err(Status::unauthenticated("this needs a valid certificate of the fleet's CA"))
         }
         (Service::HostSession, Some(Subject::Operator(_) | Subject::Control)) => {
             Err(Status::permission_denied("this is for hosts only"))
@@ -44,8 +49,7 @@ fn may_call(subject: Option<&Subject>, service: Service) -> Result<(), Status> {
 impl Service {
     /// Lets a request pass, or refuses it by the table; a tonic interceptor.
     pub fn admit(self, request: Request<()>) -> Result<Request<()>, Status> {
-        let peer = peer(&request)?;
-        may_call(peer.subject(), self)?;
+        may_call(peer(&request)?.subject_at(clock::now()), self)?;
         Ok(request)
     }
 }
@@ -54,27 +58,54 @@ impl Service {
 #[derive(Clone, Debug)]
 pub struct Peer {
     address: SocketAddr,
-    subject: Option<Arc<Subject>>,
+    speaker: Option<Arc<Speaker>>,
+}
+
+/// Whom a certificate speaks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Speaker {
+    subject: Subject,
+    /// SHA-256 of its public key (SubjectPublicKeyInfo).
+    key: Digest,
+    /// From when on it speaks for nobody.
+    expires: Timestamp,
+}
+
+/// A host that calls, by its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its id.
+    pub id: HostId,
+    /// SHA-256 of the key that it holds; to be compared with the one on record.
+    pub key: Digest,
 }
 
 impl Peer {
     /// Reads whom the (already verified) certificate speaks for.
     pub(super) fn new(address: SocketAddr, certificate: Option<&[u8]>, fleet: &Fleet) -> Self {
-        let subject = certificate.and_then(|der| subject_of(der, fleet)).map(Arc::new);
-        Self { address, subject }
+        let speaker = certificate.and_then(|der| speaker(der, fleet)).map(Arc::new);
+        Self { address, speaker }
     }
 
-    fn subject(&self) -> Option<&Subject> {
-        self.subject.as_deref()
+    /// Whom it spoke for when it connected; `None` for a stranger.
+    pub(super) fn subject(&self) -> Option<&Subject> {
+        self.speaker.as_ref().map(|speaker| &speaker.subject)
+    }
+
+    fn subject_at(&self, now: Timestamp) -> Option<&Subject> {
+        let speaker = self.speaker.as_ref().filter(|speaker| now < speaker.expires)?;
+        Some(&speaker.subject)
     }
 }
 
 /// The host that calls. For handlers of [`Service::HostSession`]; whether it is
-/// still on record is the store's to say.
-pub fn host<T>(request: &Request<T>) -> Result<HostId, Status> {
-    match peer(request)?.subject() {
-        Some(Subject::Host(id)) => Ok(id.clone()),
-        Some(Subject::Operator(_) | Subject::Control) | None => {
+/// still on record, and with this key, is the store's to say.
+pub fn host<T>(request: &Request<T>) -> Result<Host, Status> {
+    match peer(request)?.speaker.as_deref() {
+        Some(Speaker { subject: Subject::Host(id), key, .. }) => {
+            Ok(Host { id: id.clone(), key: *key })
+        }
+        Some(Speaker { subject: Subject::Operator(_) | Subject::Control, .. }) | None => {
             Err(Status::permission_denied("this is for hosts only"))
         }
     }
@@ -102,19 +133,28 @@ fn peer<T>(request: &Request<T>) -> Result<&Peer, Status> {
 
 /// X.509-SVID, section 5.2: exactly one URI SAN, and it is a SPIFFE id. A client's
 /// has no other names, and is of our fleet.
-fn subject_of(certificate: &[u8], fleet: &Fleet) -> Option<Subject> {
+fn speaker(certificate: &[u8], fleet: &Fleet) -> Option<Speaker> {
     let (rest, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
     let names = certificate.subject_alternative_name().ok()??;
     let [GeneralName::URI(uri)] = names.value.general_names.as_slice() else { return None };
     let id: SpiffeId = uri.parse().ok()?;
-    (rest.is_empty() && id.fleet == *fleet && !certificate.is_ca()).then_some(id.subject)
+    if !rest.is_empty() || id.fleet != *fleet || certificate.is_ca() {
+        return None;
+    }
+    let not_after = certificate.validity().not_after.timestamp();
+    Some(Speaker {
+        subject: id.subject,
+        key: Digest::of(certificate.public_key().raw),
+        expires: Timestamp::from_micros(not_after.saturating_mul(1_000_000)),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::clock;
-    use crate::enrol::ca::Authority;
+    use crate::enrol::ca::{Authority, HOST_LIFETIME, RequestedKey};
 
     #[test]
     fn the_table_lets_each_kind_into_its_own_service_only() {
@@ -142,6 +182,7 @@ mod tests {
         let identity = authority.issue_operator("ada", now).unwrap().identity();
         let certificate = identity.chain.first().unwrap();
         let ada = Some(Subject::Operator("ada".into()));
+        let subject_of = |der: &[u8], fleet: &_| speaker(der, fleet).map(|found| found.subject);
         assert_eq!(subject_of(certificate, &fleet), ada);
         assert_eq!(subject_of(certificate, &"example.org".parse().unwrap()), None);
         assert_eq!(subject_of(authority.root(), &fleet), None);
@@ -150,5 +191,25 @@ mod tests {
         let names = [rcgen::SanType::IpAddress([127, 0, 0, 1].into())];
         let control = authority.issue_control(&names, now).unwrap().identity();
         assert_eq!(subject_of(control.chain.first().unwrap(), &fleet), None);
+    }
+
+    #[test]
+    fn t085_a_certificate_that_expires_on_an_open_connection_speaks_for_nobody() {
+        let (dir, now) = (tempfile::tempdir().unwrap(), clock::now());
+        let fleet: Fleet = "fossable.org".parse().unwrap();
+        let authority = Authority::open(dir.path(), &fleet, now).unwrap();
+        let (pair, id) = (rcgen::KeyPair::generate().unwrap(), "local-a".parse().unwrap());
+        let request = rcgen::CertificateParams::default().serialize_request(&pair).unwrap();
+        let key = RequestedKey::from_request(request.der()).unwrap();
+        let issued = authority.issue_host(&id, &key, now).unwrap();
+        let peer = Peer::new(([127, 0, 0, 1], 1).into(), Some(&issued.certificate), &fleet);
+        let end = now.after(HOST_LIFETIME);
+        let before = Timestamp::from_micros(end.as_micros() - 2_000_000);
+        assert!(peer.subject_at(before).is_some());
+        assert_eq!(peer.subject_at(end.after(Duration::from_secs(1))), None);
+
+        let mut request = Request::new(());
+        request.extensions_mut().insert(peer);
+        assert_eq!(host(&request).unwrap(), Host { id, key: key.digest() });
     }
 }

@@ -92,7 +92,14 @@ mod tests {
             let mut tls = transport::server_config(identity, &ca).unwrap();
             tls.alpn_protocols = vec![b"http/1.1".to_vec()];
             let (url, listener) = (port.url, port.listener);
-            let acceptor = Acceptor { listener, tls: Arc::new(tls), fleet, max_connections: 64 };
+            let acceptor = Acceptor {
+                listener,
+                tls: Arc::new(tls),
+                fleet,
+                max_connections: 64,
+                max_handshakes: 64,
+                guests: None,
+            };
 
             let bucket = Embedded::open(dir.path()).unwrap();
             let (sender, incoming) = mpsc::channel(8);
@@ -166,6 +173,34 @@ mod tests {
 
         assert_eq!(world.put(&upload, PAYLOAD).await, StatusCode::OK);
         assert!(world.put(&upload, b"b payload").await.is_client_error());
+        assert_eq!(world.presence().await, Presence::There);
+        let url = world.objects.download(&Digest::of(PAYLOAD)).await.unwrap();
+        assert_eq!(world.call(Method::GET, &url).await.1, PAYLOAD);
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_breaks_does_not_take_a_finished_one_of_the_same_payload_away() {
+        let world = World::start().await;
+        let upload = world.upload().await;
+        // Two of the same push: the first hangs, the second is done, then the first breaks.
+        let (sender, receiver) = mpsc::channel(1);
+        let body =
+            reqwest::Body::wrap_stream(tokio_stream::wrappers::ReceiverStream::new(receiver));
+        let mut hanging = world.http.put(&upload.url).body(body);
+        for (name, value) in &upload.headers {
+            hanging = hanging.header(name, value);
+        }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(hanging.send());
+        // Taken from the channel only when the request is under way.
+        sender.send(Ok(PAYLOAD[..4].to_vec())).await.unwrap();
+        sender.send(Ok(PAYLOAD[4..8].to_vec())).await.unwrap();
+        let _room = sender.reserve().await.unwrap();
+        assert_eq!(world.put(&upload, PAYLOAD).await, StatusCode::OK);
+        drop(_room);
+        sender.send(Err("the network is gone")).await.unwrap();
+        assert!(tasks.join_next().await.unwrap().unwrap().is_err());
+        assert_eq!(world.put(&upload, b"b payload").await, StatusCode::PRECONDITION_FAILED);
         assert_eq!(world.presence().await, Presence::There);
         let url = world.objects.download(&Digest::of(PAYLOAD)).await.unwrap();
         assert_eq!(world.call(Method::GET, &url).await.1, PAYLOAD);

@@ -24,7 +24,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::{Router, Server};
 use tracing::{info, warn};
 
-use super::accept::Acceptor;
+use super::accept::{self, Acceptor};
 use super::api::enrolment::Enrolment;
 use super::api::operator::Operator;
 use super::api::session::Session;
@@ -80,13 +80,15 @@ pub async fn serve(
     // Who talks with others ends first, so that what was said can still be stored.
     let (closing, stop) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
-    let connections = |port: Port, tls: rustls::ServerConfig, tasks: &mut JoinSet<()>| {
+    let connections = |port: Port, tls: rustls::ServerConfig, guests, tasks: &mut JoinSet<()>| {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         let acceptor = Acceptor {
             listener: port.listener,
             tls: Arc::new(tls),
             fleet: config.fleet.clone(),
             max_connections: config.max_connections,
+            max_handshakes: accept::MAX_HANDSHAKES,
+            guests,
         };
         tasks.spawn(acceptor.run(sender));
         receiver
@@ -96,7 +98,7 @@ pub async fn serve(
     let embedded = Embedded::open(&data.subdirectory("objects")?)?;
     let mut tls = transport::server_config(control.identity(), &ca)?;
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let incoming = connections(bucket, tls, &mut tasks);
+    let incoming = connections(bucket, tls, None, &mut tasks);
     tasks.spawn(bucket::serve(incoming, embedded.service(), closing.clone()));
     let objects = Objects::new(Settings {
         endpoint: bound.objects_url.clone(),
@@ -119,10 +121,12 @@ pub async fn serve(
         attempts: Attempts::default(),
         rollouts,
         sessions,
+        closing: closing.clone(),
     });
 
     let tls = transport::server_config(control.identity(), &ca)?;
-    let incoming = ReceiverStream::new(connections(grpc, tls, &mut tasks)).map(Ok::<_, io::Error>);
+    let incoming = connections(grpc, tls, Some(Arc::default()), &mut tasks);
+    let incoming = ReceiverStream::new(incoming).map(Ok::<_, io::Error>);
     let server = router(&app).serve_with_incoming_shutdown(incoming, closing.cancelled());
     info!(url = bound.url, objects_url = bound.objects_url, "listening");
     ready(&bound);

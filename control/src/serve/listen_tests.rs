@@ -25,6 +25,9 @@ use tonic::{Code, Status};
 
 use super::*;
 
+#[path = "caller_tests.rs"]
+mod callers;
+
 const PAYLOAD: &[u8] = b"a payload";
 
 fn key(number: u8) -> SecretKey {
@@ -216,51 +219,6 @@ async fn a_machine_with_a_token_becomes_a_host_and_stays_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_kind_of_caller_gets_into_its_own_service_only() {
-    let dir = tempfile::tempdir().unwrap();
-    let running = Running::start(dir.path()).await;
-    let host = running.enrol("local-a", &running.token().await).await.unwrap();
-    let hosts = pb::ListHostsRequest::default;
-    let locate = || pb::LocatePayloadRequest { payload_digest: Digest::of(b"").to_string() };
-
-    let anonymous = running.channel(None).await;
-    let answer = OperatorClient::new(anonymous.clone()).list_hosts(hosts()).await;
-    assert_eq!(code(answer), Code::Unauthenticated);
-    let answer = HostSessionClient::new(anonymous).locate_payload(locate()).await;
-    assert_eq!(code(answer), Code::Unauthenticated);
-
-    let host = running.channel(Some(host)).await;
-    let answer = OperatorClient::new(host.clone()).list_hosts(hosts()).await;
-    assert_eq!(code(answer), Code::PermissionDenied);
-    let answer = HostSessionClient::new(host).locate_payload(locate()).await;
-    assert_eq!(code(answer), Code::NotFound);
-
-    let admin = running.channel(Some(running.admin())).await;
-    let answer = HostSessionClient::new(admin).locate_payload(locate()).await;
-    assert_eq!(code(answer), Code::PermissionDenied);
-    running.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_of_another_ca_does_not_get_through_the_handshake() {
-    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let running = Running::start(dir.path()).await;
-    let fleet = "fossable.org".parse().unwrap();
-    let rogue = Authority::open(other.path(), &fleet, clock::now()).unwrap();
-    let identity = rogue.issue_operator("admin", clock::now()).unwrap().identity();
-    let ca = transport::certificates(&running.ca()).unwrap();
-    let config = transport::client_config(&ca, Some(identity)).unwrap();
-    // In TLS 1.3 the client may learn of it with its first read only.
-    if let Ok(channel) = transport::connect(&running.bound.url, config).await {
-        let answer = OperatorClient::new(channel).list_hosts(pb::ListHostsRequest::default()).await;
-        assert!(answer.is_err());
-    }
-    let stranger = transport::client_config(&[rogue.root().clone()], None).unwrap();
-    assert!(transport::connect(&running.bound.url, stranger).await.is_err());
-    running.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_published_was_signed_and_its_payload_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(dir.path()).await;
@@ -297,6 +255,25 @@ async fn what_is_published_was_signed_and_its_payload_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_watches_a_rollout_does_not_hold_up_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path()).await;
+    let begun = running.begin(envelope(1, 2)).await.unwrap();
+    running.upload(&begun).await;
+    running.finish(&begun.manifest_digest).await.unwrap();
+    let mut operator = running.operator().await;
+    let start = pb::StartRolloutRequest { role: "www".into(), epoch: 0, serial: 1 };
+    let rollout = operator.start_rollout(start).await.unwrap().into_inner().id;
+    let watch = operator.watch_rollout(pb::ShowRolloutRequest { rollout }).await;
+    let mut watch = watch.unwrap().into_inner();
+    assert!(watch.message().await.unwrap().is_some());
+    let begun = tokio::time::Instant::now();
+    running.stop().await;
+    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    assert!(!matches!(watch.message().await, Ok(Some(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guessing_tokens_is_slow() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(dir.path()).await;
@@ -304,6 +281,8 @@ async fn guessing_tokens_is_slow() {
         let answer = running.enrol("local-a", "floe-join-guess").await;
         assert_eq!(code(answer.map(drop)), Code::Unauthenticated);
     }
+    let answer = running.enrol("local-a", "floe-join-guess").await;
+    assert_eq!(code(answer.map(drop)), Code::ResourceExhausted);
     let token = running.token().await;
     let answer = running.enrol("local-a", &token).await;
     assert_eq!(code(answer.map(drop)), Code::ResourceExhausted);

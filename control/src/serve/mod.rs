@@ -14,6 +14,7 @@ pub mod app;
 pub mod auth;
 mod bucket;
 pub mod config;
+mod guests;
 pub mod listen;
 pub mod port;
 

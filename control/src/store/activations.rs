@@ -95,37 +95,70 @@ pub(super) async fn save(
     transaction: &mut Transaction<'static, Any>,
     heard: &Heard,
 ) -> Result<(), Error> {
+    if insert(transaction, heard).await? {
+        return forget_the_oldest(transaction, &heard.host).await;
+    }
+    match &heard.said {
+        Said::Entered { about, phase, detail } => {
+            enter(transaction, heard, *about, *phase, detail).await
+        }
+        Said::Ended(report) => end(transaction, heard, report).await,
+        Said::Wrote { .. } => Ok(()),
+    }
+}
+
+/// Writes down an activation that was not heard of before; `false` if it was.
+async fn insert(transaction: &mut Transaction<'static, Any>, heard: &Heard) -> Result<bool, Error> {
+    let (about, phase, reason, report) = match &heard.said {
+        Said::Entered { about, phase, detail } => {
+            (Some(*about), phase.as_str(), detail.as_str(), None)
+        }
+        Said::Ended(report) => (report.about, "", report.reason.as_str(), Some(report)),
+        Said::Wrote { .. } => (None, "", "", None),
+    };
     let inserted = sqlx::query(
         "INSERT INTO activations (host, id, epoch, serial, manifest_digest, phase, outcome, \
-         reason, running, started, unchanged, build_ms) \
-         VALUES ($1, $2, 0, 0, '', '', '', '', '', $3, 0, 0) ON CONFLICT (host, id) DO NOTHING",
+         reason, running, started, ended, unchanged, build_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+         ON CONFLICT (host, id) DO NOTHING",
     )
     .bind(heard.host.as_str())
     .bind(heard.activation.as_str())
+    .bind(about.map_or(0, |(epoch, _)| i64::from(epoch.get())))
+    .bind(about.map_or(0, |(_, serial)| serial_column(serial)))
+    .bind(report.map_or_else(String::new, manifest_column))
+    .bind(phase)
+    .bind(report.map_or("", |report| report.outcome.as_str()))
+    .bind(reason)
+    .bind(report.map_or("", |report| &report.running))
     .bind(heard.at.as_micros())
+    .bind(report.map(|_| heard.at.as_micros()))
+    .bind(report.map_or(0, |report| i64::from(report.unchanged)))
+    .bind(report.map_or(0, build_column))
     .execute(&mut **transaction)
     .await?;
-    if inserted.rows_affected() == 1 {
-        forget_the_oldest(transaction, &heard.host).await?;
-    }
-    match &heard.said {
-        Said::Entered { about: (epoch, serial), phase, detail } => {
-            sqlx::query(
-                "UPDATE activations SET epoch = $3, serial = $4, phase = $5, reason = $6 \
-                 WHERE host = $1 AND id = $2 AND ended IS NULL",
-            )
-            .bind(heard.host.as_str())
-            .bind(heard.activation.as_str())
-            .bind(i64::from(epoch.get()))
-            .bind(serial_column(*serial))
-            .bind(phase.as_str())
-            .bind(detail)
-            .execute(&mut **transaction)
-            .await?;
-        }
-        Said::Ended(report) => end(transaction, heard, report).await?,
-        Said::Wrote { .. } => {}
-    }
+    Ok(inserted.rows_affected() == 1)
+}
+
+async fn enter(
+    transaction: &mut Transaction<'static, Any>,
+    heard: &Heard,
+    (epoch, serial): (Epoch, Serial),
+    phase: Phase,
+    detail: &str,
+) -> Result<(), Error> {
+    sqlx::query(
+        "UPDATE activations SET epoch = $3, serial = $4, phase = $5, reason = $6 \
+         WHERE host = $1 AND id = $2 AND ended IS NULL",
+    )
+    .bind(heard.host.as_str())
+    .bind(heard.activation.as_str())
+    .bind(i64::from(epoch.get()))
+    .bind(serial_column(serial))
+    .bind(phase.as_str())
+    .bind(detail)
+    .execute(&mut **transaction)
+    .await?;
     Ok(())
 }
 
@@ -144,16 +177,24 @@ async fn end(
     .bind(heard.activation.as_str())
     .bind(about.map(|(epoch, _)| i64::from(epoch.get())))
     .bind(about.map(|(_, serial)| serial_column(serial)))
-    .bind(report.manifest.map(|digest| digest.to_string()).unwrap_or_default())
+    .bind(manifest_column(report))
     .bind(report.outcome.as_str())
     .bind(&report.reason)
     .bind(&report.running)
     .bind(heard.at.as_micros())
     .bind(i64::from(report.unchanged))
-    .bind(i64::try_from(report.build_ms).unwrap_or(i64::MAX))
+    .bind(build_column(report))
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+fn manifest_column(report: &Report) -> String {
+    report.manifest.map(|digest| digest.to_string()).unwrap_or_default()
+}
+
+fn build_column(report: &Report) -> i64 {
+    i64::try_from(report.build_ms).unwrap_or(i64::MAX)
 }
 
 /// A new activation pushes at most one old one out, and the lines of one.

@@ -4,6 +4,7 @@
 //! makes one. What a host was told is with the rollouts. Presence lives in memory
 //! (`session`), and is written now and then, many hosts at once.
 
+use floe_proto::digest::Digest;
 use floe_proto::id::{Epoch, HostId, Role, Serial};
 use floe_proto::time::Timestamp;
 use sqlx::any::AnyRow;
@@ -20,6 +21,8 @@ pub struct HostRecord {
     pub id: HostId,
     /// The role that its enrolment gave it.
     pub role: Role,
+    /// SHA-256 of its public key (SubjectPublicKeyInfo).
+    pub key: Digest,
     /// When it enrolled.
     pub enrolled: Timestamp,
     /// When it was last heard of, as far as this was written down.
@@ -114,6 +117,7 @@ fn record(row: &AnyRow) -> Result<HostRecord, Error> {
     Ok(HostRecord {
         id: text(row, "id")?,
         role: text(row, "role")?,
+        key: text(row, "key_digest")?,
         enrolled: Timestamp::from_micros(column(row, "enrolled")?),
         last_seen: column::<Option<i64>>(row, "last_seen")?.map(Timestamp::from_micros),
         agent_version: column(row, "agent_version")?,
@@ -126,8 +130,6 @@ fn record(row: &AnyRow) -> Result<HostRecord, Error> {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use floe_proto::digest::Digest;
 
     use super::super::pool::tests::store;
     use super::super::{Redemption, TokenRecord};

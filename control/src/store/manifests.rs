@@ -101,10 +101,15 @@ impl Store {
         Ok(Begun::Begun)
     }
 
-    /// Says that the payload is there. `false` where no such manifest was begun.
+    /// Says that the payload is there. `false` where no such manifest was begun, or a
+    /// newer one of the role was published meanwhile: the newest only rises.
     pub async fn finish_publication(&self, digest: &Digest, now: Timestamp) -> Result<bool, Error> {
         let done = sqlx::query(
-            "UPDATE manifests SET published = COALESCE(published, $2) WHERE digest = $1",
+            "UPDATE manifests SET published = COALESCE(published, $2) WHERE digest = $1 \
+             AND (published IS NOT NULL OR NOT EXISTS (SELECT 1 FROM manifests newer \
+             WHERE newer.role = manifests.role AND newer.published IS NOT NULL \
+             AND (newer.epoch > manifests.epoch \
+             OR (newer.epoch = manifests.epoch AND newer.serial > manifests.serial))))",
         )
         .bind(digest.to_string())
         .bind(now.as_micros())
@@ -224,5 +229,18 @@ mod tests {
         }
         let next = ManifestRecord { epoch: Epoch::new(1), ..manifest(1, "next epoch") };
         assert_eq!(store.begin_publication(&next).await.unwrap(), Begun::Begun);
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_before_a_newer_one_was_published_stays_unpublished() {
+        let (store, _dir) = store().await;
+        let (slow, fast) = (manifest(5, "slow"), manifest(6, "fast"));
+        store.begin_publication(&slow).await.unwrap();
+        store.begin_publication(&fast).await.unwrap();
+        assert!(store.finish_publication(&fast.digest, NOW).await.unwrap());
+        assert!(!store.finish_publication(&slow.digest, NOW).await.unwrap());
+        let none = store.published_manifest(&slow.role, slow.epoch, slow.serial).await.unwrap();
+        assert_eq!(none, None);
+        assert!(store.finish_publication(&fast.digest, NOW).await.unwrap());
     }
 }

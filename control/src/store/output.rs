@@ -12,6 +12,7 @@ use floe_proto::time::Timestamp;
 use futures_util::stream::{self, Stream};
 use sqlx::{Any, Transaction};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::activations::phase;
 use super::pool::{Error, Store, column, number};
@@ -131,15 +132,9 @@ impl Store {
         activation: Option<ActivationId>,
         news: Option<watch::Receiver<u64>>,
     ) -> impl Stream<Item = Result<Line, Error>> + Send + 'static {
-        let reader = Reader {
-            store: self.clone(),
-            host,
-            activation,
-            news,
-            next: 1,
-            lines: VecDeque::new(),
-            over: false,
-        };
+        let place = Place { store: self.clone(), host, activation, next: 1 };
+        let (queries, lines) = (JoinSet::new(), VecDeque::new());
+        let reader = Reader { place, queries, news, lines, over: false };
         stream::unfold(reader, |mut reader| async move {
             let line = reader.line().await.transpose()?;
             reader.over |= line.is_err();
@@ -149,14 +144,30 @@ impl Store {
 }
 
 struct Reader {
+    place: Place,
+    /// What asks the database, which has one connection: it must not be held by a
+    /// stream that nobody polls because its reader takes nothing more.
+    queries: JoinSet<Result<Found, Error>>,
+    news: Option<watch::Receiver<u64>>,
+    lines: VecDeque<Line>,
+    over: bool,
+}
+
+/// What is read next.
+#[derive(Clone)]
+struct Place {
     store: Store,
     host: HostId,
     activation: Option<ActivationId>,
-    news: Option<watch::Receiver<u64>>,
-    /// The number of the line that is read next.
+    /// The number of the line.
     next: i64,
+}
+
+struct Found {
     lines: VecDeque<Line>,
-    over: bool,
+    place: Place,
+    /// Whether the activation had ended before the lines were read.
+    ended: bool,
 }
 
 impl Reader {
@@ -174,8 +185,12 @@ impl Reader {
             if let Some(news) = &mut self.news {
                 news.borrow_and_update();
             }
-            let ended = self.look().await?;
-            if self.read().await? {
+            self.queries.spawn(self.place.clone().read());
+            // Not to be had only where the program ends.
+            let Some(Ok(found)) = self.queries.join_next().await else { return Ok(None) };
+            let Found { lines, place, ended } = found?;
+            (self.lines, self.place) = (lines, place);
+            if !self.lines.is_empty() {
                 continue;
             }
             let more = match &mut self.news {
@@ -185,20 +200,22 @@ impl Reader {
             self.over = !more;
         }
     }
+}
 
-    /// Finds out which activation it is; whether it has ended.
-    async fn look(&mut self) -> Result<bool, Error> {
+impl Place {
+    /// Finds out which activation it is and whether it has ended, then reads the next
+    /// pieces of it.
+    async fn read(mut self) -> Result<Found, Error> {
         let found = match &self.activation {
             Some(id) => self.store.activation(&self.host, id).await?,
             None => self.store.activations(&self.host, 1).await?.pop(),
         };
-        self.activation = self.activation.take().or_else(|| found.as_ref().map(|a| a.id.clone()));
-        Ok(found.is_some_and(|activation| activation.ended.is_some()))
-    }
-
-    /// Reads the next pieces; whether there were any.
-    async fn read(&mut self) -> Result<bool, Error> {
-        let Some(activation) = &self.activation else { return Ok(false) };
+        let ended = found.as_ref().is_some_and(|activation| activation.ended.is_some());
+        self.activation = self.activation.take().or_else(|| found.map(|found| found.id));
+        let mut lines = VecDeque::new();
+        let Some(activation) = self.activation.clone() else {
+            return Ok(Found { lines, place: self, ended });
+        };
         let rows = sqlx::query(
             "SELECT * FROM activation_output WHERE host = $1 AND activation = $2 \
              AND first >= $3 ORDER BY first LIMIT $4",
@@ -215,13 +232,13 @@ impl Reader {
             let line = |text| Line { activation: activation.clone(), at, phase, text };
             if first > self.next {
                 let missing = first - self.next;
-                self.lines.push_back(line(format!("… {missing} lines are not kept …")));
+                lines.push_back(line(format!("… {missing} lines are not kept …")));
             }
             let text: String = column(row, "text")?;
-            self.lines.extend(text.lines().map(|text| line(text.to_owned())));
+            lines.extend(text.lines().map(|text| line(text.to_owned())));
             self.next = first + count;
         }
-        Ok(!rows.is_empty())
+        Ok(Found { lines, place: self, ended })
     }
 }
 
@@ -326,5 +343,20 @@ mod tests {
         };
         let ((), seen) = tokio::join!(writing, reading);
         assert_eq!(seen, ["one", "two", "three"]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_stops_reading_does_not_keep_the_database() {
+        let (store, _dir) = store().await;
+        hear(&store, vec![wrote(vec!["one".into()])]).await;
+        let mut lines = Box::pin(store.output("local-a".parse().unwrap(), None, None));
+        // It asks, and is never polled again; as often as it takes to be amid a query.
+        assert!(futures_util::poll!(lines.next()).is_pending());
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+            let hosts = tokio::time::timeout(std::time::Duration::from_secs(5), store.hosts(None));
+            assert!(hosts.await.unwrap().unwrap().is_empty());
+        }
+        assert_eq!(lines.next().await.unwrap().unwrap().text, "one");
     }
 }

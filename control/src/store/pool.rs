@@ -171,6 +171,11 @@ impl Error {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use floe_proto::digest::Digest;
+    use floe_proto::time::Timestamp;
+    use sqlx::AssertSqlSafe;
+
+    use super::super::TokenRecord;
     use super::*;
 
     /// A store in a directory that is gone when the guard is dropped.
@@ -199,5 +204,46 @@ pub(crate) mod tests {
         let path = dir.path().join("floe.sqlite");
         std::fs::write(&path, b"this is no database, whatever it is called").unwrap();
         assert!(Store::open(&path).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_fails_calls_and_loses_nothing_that_was_answered() {
+        let (store, dir) = store().await;
+        let limit = async |pages: i64| {
+            sqlx::query(AssertSqlSafe(format!("PRAGMA max_page_count = {pages}")))
+                .fetch_all(store.pool())
+                .await
+                .unwrap();
+        };
+        let pages: i64 =
+            sqlx::query("PRAGMA page_count").fetch_one(store.pool()).await.unwrap().get(0);
+        limit(pages + 4).await;
+        let add = async |number: i64| {
+            let token = TokenRecord {
+                digest: Digest::of(&number.to_le_bytes()),
+                role: "www".parse().unwrap(),
+                host: None,
+                creator: "a".repeat(500),
+                created: Timestamp::from_micros(number),
+                expires: Timestamp::from_micros(number),
+            };
+            store.add_token(&token).await
+        };
+        let mut answered = 0;
+        while add(answered).await.is_ok() {
+            answered += 1;
+        }
+        assert!(answered > 0);
+        // Again and again, and other calls go on.
+        for _ in 0..3 {
+            assert!(add(answered).await.unwrap_err().is_transient());
+            assert!(store.hosts(None).await.unwrap().is_empty());
+        }
+        limit(1_000_000).await;
+        add(answered).await.unwrap();
+        store.close().await;
+        let store = Store::open(&dir.path().join("floe.sqlite")).await.unwrap();
+        let count = sqlx::query("SELECT COUNT(*) FROM join_tokens").fetch_one(store.pool()).await;
+        assert_eq!(count.unwrap().get::<i64, _>(0), answered + 1);
     }
 }

@@ -8,7 +8,7 @@ use floe_proto::id::{ActivationId, Epoch, HostId, Role, RolloutId, Serial};
 use floe_proto::report::{Outcome, Phase};
 use floe_proto::time::Timestamp;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, QueryBuilder, Transaction};
 
 use super::hosts::{serial, serial_column};
 use super::pool::{Error, Store, column, number, text};
@@ -87,10 +87,8 @@ impl Records for Store {
         let mut transaction = self.begin().await?;
         for (rollout, hosts) in &changes.rollouts {
             save_rollout(&mut transaction, rollout).await?;
-            for id in hosts {
-                if let Some(host) = rollout.hosts.get(id) {
-                    save_host(&mut transaction, &rollout.id, id, host).await?;
-                }
+            for hosts in hosts.chunks(ROWS) {
+                save_hosts(&mut transaction, rollout, hosts).await?;
             }
         }
         for heard in &changes.heard {
@@ -154,32 +152,39 @@ async fn save_rollout(
     Ok(())
 }
 
-async fn save_host(
+/// Writes these hosts of a rollout in one statement: each costs two changes of threads.
+async fn save_hosts(
     transaction: &mut Transaction<'static, Any>,
-    rollout: &RolloutId,
-    id: &HostId,
-    host: &Host,
+    rollout: &Rollout,
+    hosts: &[HostId],
 ) -> Result<(), Error> {
-    sqlx::query(
+    let hosts = hosts.iter().filter_map(|id| rollout.hosts.get_key_value(id));
+    let mut statement = QueryBuilder::<Any>::new(
         "INSERT INTO rollout_hosts (rollout, host, wave, standing, reason, unchanged, build_ms, \
-         assigned) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
-         ON CONFLICT (rollout, host) DO UPDATE SET wave = excluded.wave, \
+         assigned) ",
+    );
+    statement.push_values(hosts, |mut row, (id, host)| {
+        row.push_bind(number_of(&rollout.id))
+            .push_bind(id.as_str())
+            .push_bind(i64::from(host.wave.number()))
+            .push_bind(standing_text(host.standing))
+            .push_bind(&host.reason)
+            .push_bind(i64::from(host.unchanged))
+            .push_bind(i64::try_from(host.build_ms).unwrap_or(i64::MAX))
+            .push_bind(host.assigned.map(Timestamp::as_micros));
+    });
+    statement.push(
+        " ON CONFLICT (rollout, host) DO UPDATE SET wave = excluded.wave, \
          standing = excluded.standing, reason = excluded.reason, \
          unchanged = excluded.unchanged, build_ms = excluded.build_ms, \
          assigned = excluded.assigned",
-    )
-    .bind(number_of(rollout))
-    .bind(id.as_str())
-    .bind(i64::from(host.wave.number()))
-    .bind(standing_text(host.standing))
-    .bind(&host.reason)
-    .bind(i64::from(host.unchanged))
-    .bind(i64::try_from(host.build_ms).unwrap_or(i64::MAX))
-    .bind(host.assigned.map(Timestamp::as_micros))
-    .execute(&mut **transaction)
-    .await?;
+    );
+    statement.build().execute(&mut **transaction).await?;
     Ok(())
 }
+
+/// How many hosts one statement writes; SQLite takes 32,766 values.
+const ROWS: usize = 500;
 
 /// `r-12` is 12; the type has room for no more than 18 digits.
 fn number_of(id: &RolloutId) -> i64 {

@@ -29,7 +29,7 @@ async fn main() {
     println!("agent binary            {:>8.2} MiB", mebibytes(agent_binary_bytes));
 
     let world = World::of(&[(WWW, HOSTS)]).await;
-    world.repository.edit_host_toml(WWW, "soak = \"2s\"", "soak = \"1s\"");
+    world.repository.edit_host_toml(WWW, "soak = \"2s\"", "soak = \"0s\"");
     world.repository.change(WWW, "  systemd.services.website.environment.VERSION = \"0\";");
     world.push(WWW).await.succeeded();
 

@@ -33,6 +33,9 @@ const SILENCE: Duration = HEARTBEAT.saturating_mul(3);
 /// How long it may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
 
+/// How much that one host said may wait to be stored; it is not listened to meanwhile.
+const UNSTORED: usize = 16;
+
 /// The most lines of one message that are kept.
 const MAX_LINES: usize = 256;
 
@@ -48,7 +51,7 @@ pub(super) struct Conversation<I, R> {
     seat: Option<Seat>,
     /// On whose behalf the host was sent something last.
     sent: Option<RolloutId>,
-    /// Reports that are being stored.
+    /// What it said and is being stored.
     storing: FuturesUnordered<Storing>,
     /// How long the host may say nothing at all.
     silence: Duration,
@@ -56,7 +59,7 @@ pub(super) struct Conversation<I, R> {
     deadline: Instant,
 }
 
-type Storing = Pin<Box<dyn Future<Output = Result<Stored, Status>> + Send>>;
+type Storing = Pin<Box<dyn Future<Output = Result<Option<Stored>, Status>> + Send>>;
 
 /// A report that is on record.
 struct Stored {
@@ -128,7 +131,9 @@ where
                     return Err(ended.unwrap_or_else(|_| Status::unavailable("the stream was ended")));
                 }
                 Some(stored) = self.storing.next() => {
-                    let Stored { activation, running, confirmed } = stored?;
+                    let Some(Stored { activation, running, confirmed }) = stored? else {
+                        continue;
+                    };
                     seat.runs(running);
                     if let Some(confirmed) = confirmed {
                         seat.confirms(confirmed);
@@ -145,13 +150,13 @@ where
                         }));
                     }
                 }
-                message = self.inbound.next() => {
+                message = self.inbound.next(), if self.storing.len() < UNSTORED => {
                     let Some(message) = message.transpose()? else { return Ok(None) };
                     self.deadline = Instant::now() + self.silence;
                     seat.is_heard();
                     self.take(message).await?;
                 }
-                () = tokio::time::sleep_until(self.deadline) => {
+                () = tokio::time::sleep_until(self.deadline), if self.storing.len() < UNSTORED => {
                     return Err(Status::deadline_exceeded("no heartbeat came"));
                 }
             }
@@ -219,20 +224,20 @@ where
         };
         let stored =
             self.rollouts.hear(heard).await.map_err(|error| failure::internal(&error, true))?;
-        if let Some(report) = report {
-            self.storing.push(Box::pin(async move {
-                stored.await.map_err(|_| {
-                    Status::unavailable("the report could not be stored; say it again")
-                })?;
-                let confirmed = match (report.outcome, report.about, report.manifest) {
-                    (Outcome::Confirmed, Some((epoch, serial)), Some(manifest)) => {
-                        Some(Confirmed { epoch, serial, manifest })
-                    }
-                    (..) => None,
-                };
-                Ok(Stored { activation, running: report.running, confirmed })
-            }));
-        }
+        self.storing.push(Box::pin(async move {
+            let stored = stored.await;
+            // Progress and lines are best effort; an outcome has to be said again.
+            let Some(report) = report else { return Ok(None) };
+            stored
+                .map_err(|_| Status::unavailable("the report could not be stored; say it again"))?;
+            let confirmed = match (report.outcome, report.about, report.manifest) {
+                (Outcome::Confirmed, Some((epoch, serial)), Some(manifest)) => {
+                    Some(Confirmed { epoch, serial, manifest })
+                }
+                (..) => None,
+            };
+            Ok(Some(Stored { activation, running: report.running, confirmed }))
+        }));
         Ok(())
     }
 }

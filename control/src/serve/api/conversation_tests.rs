@@ -198,3 +198,47 @@ async fn a_host_that_is_silent_is_gone() {
     assert_eq!(agent.hear().await.unwrap_err().code(), Code::DeadlineExceeded);
     assert!(!world.sessions.presence(&host).unwrap().online);
 }
+
+#[tokio::test]
+async fn t087_a_host_speaks_for_itself_only() {
+    let world = World::start().await;
+    let mut ours = world.connect("local-a", None).await;
+    let mut thief = world.connect("local-b", None).await;
+    let rollout = world.roll_out().await;
+    assert!(matches!(ours.hear().await, Ok(to_agent::Message::Assignment(_))));
+    // The canary's manifest, under the name that its activation has.
+    thief.report(pb::Outcome::RolledBack).await;
+    assert!(matches!(thief.hear().await, Ok(to_agent::Message::ReportReceived(_))));
+    let (a, b) = ("local-a".parse().unwrap(), "local-b".parse().unwrap());
+    let shown = world.rollouts.show(&rollout.id).await.unwrap().unwrap();
+    assert!(shown.hosts[&a].standing.is_at_work(), "{:?}", shown.hosts);
+    // It was not told, so not even its own standing follows from that.
+    assert!(!shown.hosts[&b].standing.has_ended(), "{:?}", shown.hosts);
+    ours.report(pb::Outcome::Confirmed).await;
+    assert!(matches!(ours.hear().await, Ok(to_agent::Message::ReportReceived(_))));
+    let outcome = |activation: Option<crate::store::Activation>| activation.unwrap().outcome;
+    let id = "x-1".parse().unwrap();
+    let found = outcome(world.store.activation(&a, &id).await.unwrap());
+    assert_eq!(found, Some(Outcome::Confirmed));
+    let found = outcome(world.store.activation(&b, &id).await.unwrap());
+    assert_eq!(found, Some(Outcome::RolledBack));
+}
+
+#[tokio::test]
+async fn t095_who_talks_faster_than_it_is_stored_has_to_wait() {
+    let mut world = World::start().await;
+    // Nobody takes anything in from now on.
+    let (rollouts, _drive) =
+        Drive::new(world.store.clone(), world.sessions.clone(), crate::clock::now);
+    world.rollouts = rollouts;
+    let mut agent = world.connect("local-a", None).await;
+    let output = pb::Output { activation: "x-1".into(), ..Default::default() };
+    let output = pb::FromAgent { message: Some(from_agent::Message::Output(output)) };
+    let mut taken = 0;
+    while agent.says.try_send(Ok(output.clone())).is_ok() {
+        taken += 1;
+        assert!(futures_util::poll!(agent.hears.next()).is_pending());
+    }
+    // What waits in the stream itself is the transport's to bound.
+    assert_eq!(taken, UNSTORED + 16);
+}

@@ -40,8 +40,6 @@ impl pb::enrolment_server::Enrolment for Enrolment {
         }
         let request = request.into_inner();
         let host: HostId = request.host.parse().map_err(failure::malformed)?;
-        let key =
-            RequestedKey::from_request(&request.certificate_request).map_err(failure::malformed)?;
         let pb::enrol_request::Attestation::Token(token) = request
             .attestation
             .ok_or_else(|| Status::invalid_argument("there is no attestation"))?;
@@ -50,7 +48,12 @@ impl pb::enrolment_server::Enrolment for Enrolment {
             warn!(%host, %address, "refused an enrolment");
             Status::unauthenticated("the join token is unknown, used or expired")
         };
+        // The cheap looks come first, and whoever fails at a dear one is counted.
         let token = JoinToken::parse(&token).map_err(|_| refused())?;
+        let key = RequestedKey::from_request(&request.certificate_request).map_err(|error| {
+            app.attempts.refused(address, now);
+            failure::malformed(error)
+        })?;
 
         let issued = app
             .authority

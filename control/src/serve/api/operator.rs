@@ -121,7 +121,10 @@ impl pb::operator_server::Operator for Operator {
         }
         let finished = app.store.finish_publication(&digest, clock::now()).await;
         if !finished.map_err(failure::of_store)? {
-            return Err(unknown());
+            return Err(Status::already_exists(format!(
+                "somebody else published or began role `{}` meanwhile",
+                manifest.role
+            )));
         }
         let ManifestRecord { role, serial, .. } = &manifest;
         info!(%role, %serial, operator = publisher, "published");
@@ -162,6 +165,7 @@ impl pb::operator_server::Operator for Operator {
         let found = self.app.rollouts.watch(&id).await.map_err(of_rollout)?;
         let changes = found.ok_or_else(|| no_rollout(&id))?;
         let answers = changes.map(|rollout| Ok(view::rollout(&rollout)));
+        let answers = answers.take_until(self.app.closing.clone().cancelled_owned());
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -213,6 +217,7 @@ impl pb::operator_server::Operator for Operator {
         let news = follow.then(|| self.app.rollouts.news());
         let lines = self.app.store.output(id, activation, news);
         let answers = lines.map(|line| line.map(view::line).map_err(failure::of_store));
+        let answers = answers.take_until(self.app.closing.clone().cancelled_owned());
         Ok(Response::new(Box::pin(answers)))
     }
 

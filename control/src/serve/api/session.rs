@@ -7,12 +7,14 @@ use floe_proto::digest::Digest;
 use floe_proto::pb;
 use futures_util::Stream;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::warn;
 
 use super::conversation::Conversation;
 use super::failure;
 use crate::clock;
 use crate::serve::app::App;
 use crate::serve::auth;
+use crate::store::HostRecord;
 
 /// The handler.
 pub struct Session {
@@ -34,11 +36,7 @@ impl pb::host_session_server::HostSession for Session {
         &self,
         request: Request<Streaming<pb::FromAgent>>,
     ) -> Result<Response<Self::OpenStream>, Status> {
-        let host = auth::host(&request)?;
-        let record = self.app.store.host(&host).await.map_err(failure::of_store)?;
-        let role = record
-            .map(|record| record.role)
-            .ok_or_else(|| Status::permission_denied("this host is not on record"))?;
+        let HostRecord { id: host, role, .. } = self.on_record(&request).await?;
         let conversation = Conversation::new(
             host,
             role,
@@ -54,7 +52,7 @@ impl pb::host_session_server::HostSession for Session {
         &self,
         request: Request<pb::LocatePayloadRequest>,
     ) -> Result<Response<pb::LocatePayloadReply>, Status> {
-        let host = auth::host(&request)?;
+        let host = self.on_record(&request).await?.id;
         let payload: Digest =
             request.into_inner().payload_digest.parse().map_err(failure::malformed)?;
         let assigned = self.app.rollouts.assignment(&host);
@@ -68,5 +66,21 @@ impl pb::host_session_server::HostSession for Session {
             .await
             .map_err(|error| failure::internal(&error, true))?;
         Ok(Response::new(pb::LocatePayloadReply { url }))
+    }
+}
+
+impl Session {
+    /// The host that calls, if it is on record with the key that it calls with. An
+    /// older certificate of the same host speaks for it no more.
+    async fn on_record<T: Sync>(&self, request: &Request<T>) -> Result<HostRecord, Status> {
+        let auth::Host { id, key } = auth::host(request)?;
+        let record = self.app.store.host(&id).await.map_err(failure::of_store)?;
+        let record =
+            record.ok_or_else(|| Status::permission_denied("this host is not on record"))?;
+        if record.key != key {
+            warn!(host = %id, "refused a certificate whose key is not the host's on record");
+            return Err(Status::permission_denied("this host is on record with another key"));
+        }
+        Ok(record)
     }
 }
