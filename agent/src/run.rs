@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 
 use floe_proto::admit::Host;
 use floe_proto::id::Fleet;
-use floe_proto::manifest::AgentVersion;
 use floe_proto::pb;
 use floe_proto::root::Root;
 use floe_proto::transport;
 use floe_proto::verify::{self, Verified};
+use floe_proto::version::AgentVersion;
 use log::{error, info, warn};
 use rustls::pki_types::CertificateDer;
 use sd_notify::NotifyState;

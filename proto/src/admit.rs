@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::id::{Epoch, Fleet, Role, Serial};
-use crate::manifest::{AgentVersion, Manifest};
+use crate::manifest::Manifest;
 use crate::time::Timestamp;
 use crate::verify::Verified;
+use crate::version::AgentVersion;
 
 /// How far a serial may jump, so that a stolen key cannot use up the numbers
 /// (catalogue T025).

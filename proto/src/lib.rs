@@ -13,7 +13,7 @@
 //! * [`verify`]: the only maker of [`verify::Verified`].
 //! * [`admit`]: pure: may this host run this verified manifest?
 //! * [`payload`]: a directory becomes a `tar.zst`, and back, or nothing.
-//! * [`id`], [`time`], [`spiffe`], [`report`]: names for things.
+//! * [`id`], [`version`], [`time`], [`spiffe`], [`report`]: names for things.
 //! * [`pb`]: the generated gRPC contract; [`wire`] turns its values into ours.
 //! * [`transport`]: the one TLS profile, and the client's connection.
 
@@ -34,4 +34,5 @@ pub mod spiffe;
 pub mod time;
 pub mod transport;
 pub mod verify;
+pub mod version;
 pub mod wire;

@@ -14,6 +14,7 @@ use crate::digest::Digest;
 use crate::id::{Epoch, Fleet, Role, Serial};
 use crate::json;
 use crate::time::Timestamp;
+use crate::version::AgentVersion;
 
 /// The payload type of a manifest's envelope.
 pub const TYPE: &str = "application/vnd.floe.manifest.v1+json";
@@ -309,43 +310,6 @@ impl TryFrom<String> for Entry {
 impl From<Entry> for String {
     fn from(entry: Entry) -> Self {
         entry.0
-    }
-}
-
-/// A version of the agent: `major.minor.patch`, compared by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct AgentVersion(u32, u32, u32);
-
-impl AgentVersion {
-    /// The version `major.minor.patch`.
-    pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
-        Self(major, minor, patch)
-    }
-}
-
-impl std::fmt::Display for AgentVersion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}.{}", self.0, self.1, self.2)
-    }
-}
-
-impl TryFrom<String> for AgentVersion {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self, Error> {
-        let number = |text: &str| text.parse::<u32>().ok().filter(|n| n.to_string() == text);
-        let parts: Vec<_> = text.split('.').map(number).collect();
-        match parts.as_slice() {
-            [Some(major), Some(minor), Some(patch)] => Ok(Self(*major, *minor, *patch)),
-            _ => Err(Error::Invalid("`min_agent` is no version such as `0.1.0`")),
-        }
-    }
-}
-
-impl From<AgentVersion> for String {
-    fn from(version: AgentVersion) -> Self {
-        version.to_string()
     }
 }
 

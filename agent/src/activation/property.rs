@@ -11,10 +11,11 @@ use floe_proto::admit::Floors;
 use floe_proto::digest::Digest;
 use floe_proto::id::Epoch;
 use floe_proto::manifest::{
-    Activation, AgentVersion, Check, Health, Kind, Manifest, Mode, Payload, Probe, Source,
+    Activation, Check, Health, Kind, Manifest, Mode, Payload, Probe, Source,
 };
 use floe_proto::report::Outcome;
 use floe_proto::time::Timestamp;
+use floe_proto::version::AgentVersion;
 use proptest::prelude::*;
 
 use super::event::{Effect, Event, Task};

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use floe_proto::envelope::{self, Envelope};
 use floe_proto::id::{Fleet, Serial};
 use floe_proto::key::{self, KeyId, SecretKey};
-use floe_proto::manifest::{self, AgentVersion, Kind, Manifest, Payload};
+use floe_proto::manifest::{self, Kind, Manifest, Payload};
 use floe_proto::payload::pack::Packed;
 use floe_proto::root::Root;
 use floe_proto::time::Timestamp;
 use floe_proto::verify::{self, Verified};
+use floe_proto::version::AgentVersion;
 use zeroize::Zeroizing;
 
 use super::git::Revision;

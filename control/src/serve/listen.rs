@@ -39,7 +39,7 @@ use crate::enrol::ca::{self, Authority};
 use crate::objects::s3::Settings;
 use crate::objects::{Embedded, Objects, embedded, s3};
 use crate::rollout::{Drive, Rollouts};
-use crate::session::{Sessions, presence};
+use crate::session::{Sessions, keep};
 use crate::store::{self, DataDir, DataDirError, Store};
 
 /// Where a control plane can be reached, once it can.
@@ -196,7 +196,7 @@ async fn live(
     let (rollouts, mut drive) = Drive::new(store.clone(), sessions.clone(), clock::now);
     drive.recall().await?;
     tasks.spawn(drive.run(stop.clone()));
-    tasks.spawn(presence::keep(sessions.clone(), store.clone(), stop.clone()));
+    tasks.spawn(keep::keep(sessions.clone(), store.clone(), stop.clone()));
     Ok((sessions, rollouts))
 }
 

@@ -8,15 +8,14 @@ use floe_proto::digest::Digest;
 use floe_proto::envelope::Envelope;
 use floe_proto::id::Epoch;
 use floe_proto::key::SecretKey;
-use floe_proto::manifest::{
-    self, Activation, AgentVersion, Health, Kind, Manifest, Mode, Payload, Source,
-};
+use floe_proto::manifest::{self, Activation, Health, Kind, Manifest, Mode, Payload, Source};
 use floe_proto::pb::enrolment_client::EnrolmentClient;
 use floe_proto::pb::host_session_client::HostSessionClient;
 use floe_proto::pb::operator_client::OperatorClient;
 use floe_proto::pb::{self, enrol_request::Attestation};
 use floe_proto::root::{self, Root, Signers};
 use floe_proto::transport::Identity;
+use floe_proto::version::AgentVersion;
 use rcgen::{CertificateParams, KeyPair};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;

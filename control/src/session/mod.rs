@@ -4,17 +4,19 @@
 //! serve/api/session ─▶ registry ─▶ rollout (who is here)
 //!        ▲ director        │
 //!        └── order ◀───────┘ ◀── rollout (what each should run)
-//!                 presence ─▶ store, many hosts at once
+//!                     keep ─▶ store, many hosts at once
 //! ```
 //!
 //! | file | holds | imports |
 //! | --- | --- | --- |
 //! | [`registry`] | live streams, one a host: [`Sessions`] | presence |
-//! | [`presence`] | what each host said last, and the task that writes it down | – |
+//! | [`presence`] | what each host said last | – |
+//! | [`keep`] | the task that writes it down | registry, presence |
 //! | [`director`] | what a host is sent now (pure) | – |
 //! | [`text`] | words of hosts, made harmless (pure) | – |
 
 pub mod director;
+pub mod keep;
 pub mod presence;
 pub mod registry;
 pub mod text;

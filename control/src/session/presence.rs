@@ -1,14 +1,8 @@
-//! What each host said last, in memory; and the task that writes it down for many
-//! hosts at once. A heartbeat costs no write of its own.
-
-use std::time::Duration;
+//! What each host said last, as it is in memory, and what can write it down.
 
 use floe_proto::id::HostId;
 use floe_proto::time::Timestamp;
-use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
-use super::registry::Sessions;
 use crate::rollout::state::Confirmed;
 
 /// What is known of a host since this process began.
@@ -39,39 +33,4 @@ pub trait Records: Send + Sync + 'static {
         &self,
         said: &[(HostId, Presence)],
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
-}
-
-/// Writes down what changed, at most every ten seconds, until `stop`, and then once
-/// more. Where it cannot be written it is tried again with the next change.
-pub async fn keep(sessions: Sessions, records: impl Records, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = sessions.has_news() => {}
-        }
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = tokio::time::sleep(PAUSE) => {}
-        }
-        write(&sessions, &records).await;
-    }
-    write(&sessions, &records).await;
-}
-
-/// Between two writes. `floe hosts` does not wait for it: it is answered from memory.
-const PAUSE: Duration = Duration::from_secs(10);
-
-async fn write(sessions: &Sessions, records: &impl Records) {
-    let news = sessions.take_news();
-    if news.is_empty() {
-        return;
-    }
-    if let Err(error) = records.write_presence(&news).await {
-        warn!(
-            error = &error as &(dyn std::error::Error + 'static),
-            hosts = news.len(),
-            "could not write down when hosts were seen"
-        );
-        sessions.put_back(news.into_iter().map(|(host, _)| host));
-    }
 }

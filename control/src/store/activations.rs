@@ -234,7 +234,7 @@ fn activation(row: &AnyRow) -> Result<Activation, Error> {
         id: text(row, "id")?,
         about,
         manifest,
-        phase: phase(row)?,
+        phase: output::phase(row)?,
         outcome: Outcome::ALL.into_iter().find(|known| known.as_str() == outcome),
         reason: column(row, "reason")?,
         running: column(row, "running")?,
@@ -243,12 +243,6 @@ fn activation(row: &AnyRow) -> Result<Activation, Error> {
         unchanged: column::<i64>(row, "unchanged")? != 0,
         build_ms: number(row, "build_ms")?,
     })
-}
-
-/// The phase in a row; `None` where none was said.
-pub(super) fn phase(row: &AnyRow) -> Result<Option<Phase>, Error> {
-    let text: String = column(row, "phase")?;
-    Ok(Phase::ALL.into_iter().find(|phase| phase.as_str() == text))
 }
 
 #[cfg(test)]

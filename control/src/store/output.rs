@@ -10,11 +10,11 @@ use floe_proto::id::{ActivationId, HostId};
 use floe_proto::report::Phase;
 use floe_proto::time::Timestamp;
 use futures_util::stream::{self, Stream};
+use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::activations::phase;
 use super::pool::{Error, Store, column, number};
 use crate::rollout::state::Heard;
 
@@ -240,6 +240,12 @@ impl Place {
         }
         Ok(Found { lines, place: self, ended })
     }
+}
+
+/// The phase in a row; `None` where none was said.
+pub(super) fn phase(row: &AnyRow) -> Result<Option<Phase>, Error> {
+    let text: String = column(row, "phase")?;
+    Ok(Phase::ALL.into_iter().find(|phase| phase.as_str() == text))
 }
 
 #[cfg(test)]

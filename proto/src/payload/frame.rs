@@ -10,7 +10,6 @@ use std::io::{self, BufRead as _, BufReader, Read, Write};
 use zstd::stream::{read, write};
 
 use super::limits::{Bound, Limits};
-use super::unpack::Error;
 
 /// Compresses what is written to it into `out`.
 pub(super) fn compress<W: Write>(out: W) -> io::Result<write::Encoder<'static, W>> {
@@ -151,6 +150,15 @@ impl<R: Read> Read for Packed<R> {
 
 fn damaged(source: io::Error) -> Error {
     Error::Damaged { source }
+}
+
+/// Why a frame was refused; `unpack` says it in its own words.
+#[derive(Debug)]
+pub(super) enum Error {
+    TooMuch { what: Bound, limit: u64 },
+    Malformed { what: &'static str },
+    Damaged { source: io::Error },
+    Read { source: io::Error },
 }
 
 /// Magic number, frame header descriptor, window descriptor.

@@ -15,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use super::entry::{self, BLOCK, Entry, Fault, Kind};
-use super::frame::Expand;
+use super::frame::{self, Expand};
 use super::limits::{Bound, Limits};
 
 /// Unpacks `packed` into the new directory `target`, whose parent exists.
@@ -307,6 +307,17 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+}
+
+impl From<frame::Error> for Error {
+    fn from(error: frame::Error) -> Self {
+        match error {
+            frame::Error::TooMuch { what, limit } => Self::TooMuch { what, limit },
+            frame::Error::Malformed { what } => Self::Malformed { what },
+            frame::Error::Damaged { source } => Self::Damaged { source },
+            frame::Error::Read { source } => Self::Read { source },
+        }
+    }
 }
 
 impl Error {
