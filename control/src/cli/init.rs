@@ -15,6 +15,7 @@ use floe_proto::time::Timestamp;
 
 use super::context::Context;
 use super::end::{End, Stopped};
+use super::init_text;
 use super::keys;
 use super::view::init::InitView;
 use crate::bundle::sign;
@@ -56,10 +57,10 @@ impl Init {
         let directory = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
 
         files.is_of(&self.fleet)?;
-        files.write(FLEET_FILE, &fleet_file(&self.fleet))?;
+        files.write(FLEET_FILE, &init_text::fleet_file(&self.fleet, KEY))?;
         let key = files.key()?;
         files.trust(&self.fleet, &key, context.now())?;
-        files.write(LOCK_FILE, LOCK_STUB)?;
+        files.write(LOCK_FILE, init_text::LOCK_STUB)?;
         files.append_to_gitignore()?;
         let role = self.example.as_ref();
         if let Some(role) = role {
@@ -198,9 +199,9 @@ impl Files {
     fn example(&mut self, fleet: &Fleet, role: &Role) -> anyhow::Result<()> {
         let directory = format!("{HOSTS}/{role}");
         self.directory(&directory)?;
-        self.write(&format!("{directory}/{HOST_FILE}"), HOST_EXAMPLE)?;
-        self.write(&format!("{directory}/configuration.nix"), CONFIGURATION_EXAMPLE)?;
-        self.write(&format!("{directory}/floe.nix"), &agent_example(fleet, role))
+        self.write(&format!("{directory}/{HOST_FILE}"), init_text::HOST_EXAMPLE)?;
+        self.write(&format!("{directory}/configuration.nix"), init_text::CONFIGURATION_EXAMPLE)?;
+        self.write(&format!("{directory}/floe.nix"), &init_text::agent_example(fleet, role))
     }
 }
 
@@ -224,101 +225,7 @@ fn unwritten(path: &Path) -> String {
     format!("could not write `{}`", path.display())
 }
 
-fn fleet_file(fleet: &Fleet) -> String {
-    format!(
-        r#"fleet = "{fleet}"
-
-# The control plane, as hosts and operators reach it.
-server = "https://127.0.0.1:7443"
-
-[signing]
-# Signs bundles. Keep it out of version control, and keep a copy.
-key = "{KEY}"
-
-[operator]
-# ca.pem, cert.pem and key.pem; `floe serve` writes the first operator's there.
-credentials = ".floe/operator/admin"
-"#
-    )
-}
-
 const IGNORED: [&str; 2] = ["/keys/*.pem", "/.floe/"];
-
-const LOCK_STUB: &str = r#"schema = 1
-
-# Hosts build with exactly this nixpkgs; channels are never looked at. The hash is what
-# `nix-prefetch-url --unpack URL` prints.
-[pins]
-
-# [pins.nixpkgs]
-# url = "https://github.com/NixOS/nixpkgs/archive/COMMIT.tar.gz"
-# sha256 = "…"
-
-# The agent's NixOS module, for <floe/agent.nix>: a copy of the directory nixos/ of floe's
-# own repository. A tree of this repository travels in every bundle.
-#
-# [pins.floe]
-# path = "pins/floe"
-"#;
-
-const HOST_EXAMPLE: &str = r#"# The hosts' own: aarch64-linux on Graviton.
-system = "x86_64-linux"
-
-[health]
-# For how long all checks must hold after a switch.
-soak = "10s"
-
-[[health.checks]]
-unit = "multi-user.target"
-
-# What the hosts are for:
-# [[health.checks]]
-# http = "http://127.0.0.1:8080/healthz"
-# timeout = "5s"
-
-[activation]
-# From the switch to the verdict; after that the host goes back by itself.
-probation = "90s"
-"#;
-
-const CONFIGURATION_EXAMPLE: &str = r#"{ config, pkgs, ... }:
-{
-  # For EC2; elsewhere import what fits your machines.
-  imports = [ <nixpkgs/nixos/modules/virtualisation/amazon-image.nix> ./floe.nix ];
-
-  # Don't replace configuration.nix with user data on boot
-  systemd.services.amazon-init.enable = false;
-
-  system.stateVersion = "24.11";
-}
-"#;
-
-fn agent_example(fleet: &Fleet, role: &Role) -> String {
-    format!(
-        r#"# What makes a machine a host of this role. Without it, a push is taken back: the agent
-# of the new system is the one that confirms.
-{{ ... }}:
-{{
-  imports = [ <floe/agent.nix> ];
-
-  services.floe-agent = {{
-    enable = true;
-    # The agent's binary, statically linked, where hosts can download it, and its SHA-256.
-    release = {{
-      url = "https://…/floe-agent";
-      sha256 = "…";
-    }};
-    settings = {{
-      fleet = "{fleet}";
-      role = "{role}";
-      # As `server` in floe.toml.
-      control_plane = "https://127.0.0.1:7443";
-    }};
-  }};
-}}
-"#
-    )
-}
 
 #[cfg(test)]
 mod tests {
@@ -339,7 +246,7 @@ mod tests {
         let fleet = fleet.parse().unwrap();
         let mut files = Files { root: directory.to_owned(), created: Vec::new(), kept: Vec::new() };
         files.is_of(&fleet)?;
-        files.write(FLEET_FILE, &fleet_file(&fleet))?;
+        files.write(FLEET_FILE, &init_text::fleet_file(&fleet, KEY))?;
         let key = files.key()?;
         files.trust(&fleet, &key, now())?;
         files.append_to_gitignore()?;
@@ -413,7 +320,7 @@ mod tests {
 
     #[test]
     fn the_lock_stub_says_what_is_missing() {
-        let lock = LOCK_STUB.parse::<floe_proto::payload::lock::Lock>();
+        let lock = init_text::LOCK_STUB.parse::<floe_proto::payload::lock::Lock>();
         let error = lock.unwrap_err().to_string();
         assert!(error.contains("nixpkgs"), "{error}");
     }

@@ -19,6 +19,7 @@ pub mod end;
 pub mod exit;
 mod hosts;
 mod init;
+mod init_text;
 mod keys;
 mod machine;
 mod output;
