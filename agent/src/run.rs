@@ -193,6 +193,8 @@ fn hello(state_directory: &Path, system: &str) -> pb::Hello {
             manifest_digest: mark.manifest.to_string(),
         }),
         running: seen.running.map(String::from).unwrap_or_default(),
+        root_version: 0,
+        process: String::new(),
     }
 }
 

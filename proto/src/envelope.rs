@@ -12,7 +12,7 @@
 use data_encoding::{BASE64, BASE64URL};
 use serde::{Deserialize, Serialize};
 
-use crate::key::{PublicKey, SecretKey};
+use crate::key::{KeyId, PublicKey, SecretKey};
 
 /// The longest envelope that is read, in bytes (catalogue T005).
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -25,7 +25,14 @@ pub const MAX_SIGNATURES: usize = 16;
 pub struct Envelope {
     payload_type: String,
     payload: Vec<u8>,
-    signatures: Vec<[u8; 64]>,
+    signatures: Vec<Signature>,
+}
+
+/// One signature, and whose it says it is; nobody decides by that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Signature {
+    key_id: String,
+    bytes: [u8; 64],
 }
 
 impl Envelope {
@@ -45,9 +52,17 @@ impl Envelope {
         let signatures = json
             .signatures
             .iter()
-            .map(|signature| decode(&signature.sig)?.try_into().map_err(|_| Error::NotASignature))
-            .collect::<Result<_, _>>()?;
+            .map(|signature| {
+                let bytes = decode(&signature.sig)?.try_into().map_err(|_| Error::NotASignature)?;
+                Ok(Signature { key_id: signature.keyid.clone(), bytes })
+            })
+            .collect::<Result<_, Error>>()?;
         Ok(Self { payload_type: json.payload_type, payload: decode(&json.payload)?, signatures })
+    }
+
+    /// An envelope that nobody signed yet, for [`Envelope::attach`].
+    pub fn unsigned(payload_type: &str, payload: Vec<u8>) -> Self {
+        Self { payload_type: payload_type.to_owned(), payload, signatures: Vec::new() }
     }
 
     /// Signs `payload` as a document of the kind `payload_type` with every key.
@@ -57,16 +72,81 @@ impl Envelope {
     /// [`Error::Malformed`] where it cannot be written as JSON, which no text makes
     /// it do.
     pub fn sign(payload_type: &str, payload: &[u8], keys: &[&SecretKey]) -> Result<Vec<u8>, Error> {
-        let message = pre_authentication_encoding(payload_type, payload);
-        let signatures = keys
-            .iter()
-            .map(|key| Signature {
-                keyid: key.public().id().to_string(),
-                sig: BASE64.encode(&key.sign(&message)),
-            })
-            .collect();
-        let payload_type = payload_type.to_owned();
-        Ok(serde_json::to_vec(&Json { payload: BASE64.encode(payload), payload_type, signatures })?)
+        let mut envelope = Self::unsigned(payload_type, payload.to_vec());
+        let message = envelope.message();
+        for key in keys {
+            envelope.attach(&key.public(), key.sign(&message))?;
+        }
+        envelope.to_bytes()
+    }
+
+    /// What a signature is made over, wherever its key lies.
+    pub fn message(&self) -> Vec<u8> {
+        pre_authentication_encoding(&self.payload_type, &self.payload)
+    }
+
+    /// Adds a key's signature over [`Envelope::message`]. A key that signed already
+    /// does not sign twice.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherSignature`] for one that is not this key's over this message,
+    /// [`Error::TooManySignatures`] where there is no room for one more.
+    pub fn attach(&mut self, key: &PublicKey, signature: [u8; 64]) -> Result<(), Error> {
+        if !key.verifies(&self.message(), &signature) {
+            return Err(Error::OtherSignature { key: key.id() });
+        }
+        if self.signers(&[*key]).is_empty() {
+            self.push(Signature { key_id: key.id().to_string(), bytes: signature })?;
+        }
+        Ok(())
+    }
+
+    /// Takes over the signatures of another envelope around the same bytes, as key
+    /// holders return them from their ceremonies. They are not verified here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherPayload`] where the two are around different documents,
+    /// [`Error::TooManySignatures`] where there is no room.
+    pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
+        if (&self.payload_type, &self.payload) != (&other.payload_type, &other.payload) {
+            return Err(Error::OtherPayload);
+        }
+        for signature in &other.signatures {
+            if self.signatures.iter().all(|ours| ours.bytes != signature.bytes) {
+                self.push(signature.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, signature: Signature) -> Result<(), Error> {
+        if self.signatures.len() >= MAX_SIGNATURES {
+            return Err(Error::TooManySignatures {
+                count: self.signatures.len().saturating_add(1),
+            });
+        }
+        self.signatures.push(signature);
+        Ok(())
+    }
+
+    /// The bytes that are sent and stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] where it cannot be written as JSON, which no text makes
+    /// it do.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let signatures = self.signatures.iter().map(|signature| JsonSignature {
+            keyid: signature.key_id.clone(),
+            sig: BASE64.encode(&signature.bytes),
+        });
+        Ok(serde_json::to_vec(&Json {
+            payload: BASE64.encode(&self.payload),
+            payload_type: self.payload_type.clone(),
+            signatures: signatures.collect(),
+        })?)
     }
 
     /// Which kind of document the payload says it is.
@@ -74,13 +154,14 @@ impl Envelope {
         &self.payload_type
     }
 
-    /// How many of `keys` signed it. Each key counts once, however often it signed
+    /// Which of `keys` signed it. Each key is there once, however often it signed
     /// and under whatever key id (catalogue T009, T010); key ids are not looked at.
-    pub(crate) fn count_signers(&self, keys: &[PublicKey]) -> usize {
-        let message = pre_authentication_encoding(&self.payload_type, &self.payload);
-        keys.iter()
-            .filter(|key| self.signatures.iter().any(|sig| key.verifies(&message, sig)))
-            .count()
+    pub fn signers(&self, keys: &[PublicKey]) -> Vec<PublicKey> {
+        let message = self.message();
+        let signed = |key: &&PublicKey| {
+            self.signatures.iter().any(|signature| key.verifies(&message, &signature.bytes))
+        };
+        keys.iter().filter(signed).copied().collect()
     }
 
     /// The payload, for who has counted the signers: [`crate::verify`] alone.
@@ -115,11 +196,11 @@ struct Json {
     payload: String,
     #[serde(rename = "payloadType")]
     payload_type: String,
-    signatures: Vec<Signature>,
+    signatures: Vec<JsonSignature>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Signature {
+struct JsonSignature {
     #[serde(default)]
     keyid: String,
     sig: String,
@@ -149,6 +230,15 @@ pub enum Error {
     /// A signature has not the 64 bytes of Ed25519.
     #[error("a signature of the envelope is no Ed25519 signature")]
     NotASignature,
+    /// What a signer returned does not verify.
+    #[error("this is no signature of the key {key} over the document")]
+    OtherSignature {
+        /// The key that should have signed.
+        key: KeyId,
+    },
+    /// Two envelopes that were to become one are around different bytes.
+    #[error("these are signatures of another document")]
+    OtherPayload,
 }
 
 #[cfg(test)]
@@ -199,6 +289,43 @@ mod tests {
         for bad in ["-/-/", "AA", "AA=", "AB==", "A A=", "AA==\n"] {
             assert!(decode(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn pieces_of_a_ceremony_become_one_envelope() {
+        let other = SecretKey::from_seed(&[7; 32]);
+        let drawn = Envelope::unsigned("text/plain", b"hello".to_vec());
+        let mut first = drawn.clone();
+        first.attach(&key().public(), key().sign(&drawn.message())).unwrap();
+        let mut second = Envelope::parse(&drawn.to_bytes().unwrap()).unwrap();
+        second.attach(&other.public(), other.sign(&drawn.message())).unwrap();
+        second.merge(&first).unwrap();
+        second.merge(&first).unwrap();
+        let both = [key().public(), other.public()];
+        assert_eq!(second.signers(&both), both);
+        assert_eq!(second.signatures.len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_a_signature_of_this_document_is_not_taken_in() {
+        let mut drawn = Envelope::unsigned("text/plain", b"hello".to_vec());
+        let elsewhere = Envelope::unsigned("text/plain", b"other".to_vec());
+        let signature = key().sign(&elsewhere.message());
+        let refused = drawn.attach(&key().public(), signature);
+        assert!(matches!(refused, Err(Error::OtherSignature { .. })));
+        assert!(matches!(drawn.merge(&elsewhere), Err(Error::OtherPayload)));
+        assert_eq!(drawn.signatures, []);
+    }
+
+    #[test]
+    fn t011_merging_never_makes_more_signatures_than_are_read() {
+        let mut drawn = Envelope::unsigned("text/plain", b"hello".to_vec());
+        for number in 0..MAX_SIGNATURES {
+            let key = SecretKey::from_seed(&[u8::try_from(number).unwrap(); 32]);
+            drawn.attach(&key.public(), key.sign(&drawn.message())).unwrap();
+        }
+        let refused = drawn.attach(&key().public(), key().sign(&drawn.message()));
+        assert!(matches!(refused, Err(Error::TooManySignatures { .. })));
     }
 
     #[test]

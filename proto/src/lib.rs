@@ -13,6 +13,7 @@
 //! * [`verify`]: the only maker of [`verify::Verified`].
 //! * [`admit`]: pure: may this host run this verified manifest?
 //! * [`payload`]: a directory becomes a `tar.zst`, and back, or nothing.
+//! * [`renewal`]: what a host signs to renew a certificate that has expired.
 //! * [`id`], [`version`], [`time`], [`spiffe`], [`report`]: names for things.
 //! * [`pb`]: the generated gRPC contract; [`wire`] turns its values into ours.
 //! * [`transport`]: the one TLS profile, and the client's connection.
@@ -28,6 +29,7 @@ pub mod key;
 pub mod manifest;
 pub mod payload;
 pub mod pb;
+pub mod renewal;
 pub mod report;
 pub mod root;
 pub mod spiffe;

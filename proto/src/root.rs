@@ -1,9 +1,7 @@
 //! The trust root: which keys may sign what, and how many of them it takes.
 //!
-//! A plain document; it is trusted only as [`crate::verify::Verified`]. This
-//! version of floe pins one root in every image and does not follow a root to its
-//! successor; the document has what succession needs (version, expiry, a role of
-//! its own).
+//! A plain document; it is trusted only as [`crate::verify::Verified`]: as the root
+//! that an image pins, or as its successor, one version after the other.
 
 use serde::{Deserialize, Serialize};
 

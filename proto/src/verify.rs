@@ -56,6 +56,35 @@ pub fn pinned_root(envelope: &[u8]) -> Result<Verified<Root>, Error> {
     Ok(Verified { document, digest })
 }
 
+/// Opens the next version of a trust root that is believed already.
+///
+/// TUF 5.3: it must be exactly one version further, and carry the thresholds of both
+/// root roles, the old and the new one. An expired `current` still names its
+/// successor, and a successor may itself be over: only the last of a chain must be
+/// good, which [`manifest`] looks at.
+///
+/// # Errors
+///
+/// [`Error`]: not a trust root, too few signatures of either role, of another fleet,
+/// not the next version, or of an earlier epoch.
+pub fn successor(envelope: &[u8], current: &Verified<Root>) -> Result<Verified<Root>, Error> {
+    let envelope = open(envelope, root::TYPE)?;
+    require(&envelope, current, &current.root, "root")?;
+    let document = Root::parse(envelope.unverified_payload())?;
+    if document.fleet != current.fleet {
+        return Err(Error::OtherFleet { ours: current.fleet.clone(), theirs: document.fleet });
+    }
+    if Some(document.version) != current.version.checked_add(1) {
+        return Err(Error::NotTheNext { ours: current.version, theirs: document.version });
+    }
+    if document.epoch < current.epoch {
+        return Err(Error::OtherEpoch { ours: current.epoch, theirs: document.epoch });
+    }
+    require(&envelope, &document, &document.root, "new root")?;
+    let digest = Digest::of(envelope.unverified_payload());
+    Ok(Verified { document, digest })
+}
+
 /// Opens a manifest that was signed under `root`.
 ///
 /// # Errors
@@ -105,7 +134,7 @@ fn require(
     role: &'static str,
 ) -> Result<(), Error> {
     let needed = signers.threshold;
-    let found = envelope.count_signers(&root.keys_of(signers));
+    let found = envelope.signers(&root.keys_of(signers)).len();
     if usize::try_from(needed).is_ok_and(|needed| found >= needed) {
         Ok(())
     } else {
@@ -130,7 +159,7 @@ pub enum Error {
     /// Not enough of the right keys signed it.
     #[error("{found} of the trust root's {role} keys signed this, {needed} must")]
     TooFewSignatures {
-        /// The role whose keys count: `root` or `release`.
+        /// The role whose keys count: `root`, `release`, or a successor's `new root`.
         role: &'static str,
         /// How many keys must sign.
         needed: u32,
@@ -144,20 +173,28 @@ pub enum Error {
     #[error(transparent)]
     Manifest(#[from] manifest::Error),
     /// Signed for another fleet.
-    #[error("the manifest is for the fleet `{theirs}`, not for `{ours}`")]
+    #[error("this was signed for the fleet `{theirs}`, not for `{ours}`")]
     OtherFleet {
         /// The trust root's fleet.
         ours: Fleet,
-        /// The manifest's fleet.
+        /// The document's fleet.
         theirs: Fleet,
     },
     /// Signed under another epoch than the trust root's.
-    #[error("the manifest was signed under epoch {theirs}, the trust root has epoch {ours}")]
+    #[error("this was signed under epoch {theirs}, the trust root has epoch {ours}")]
     OtherEpoch {
         /// The trust root's epoch.
         ours: Epoch,
-        /// The manifest's epoch.
+        /// The document's epoch.
         theirs: Epoch,
+    },
+    /// A trust root that does not follow the one that is believed.
+    #[error("this is version {theirs} of the trust root; only the one after {ours} can follow it")]
+    NotTheNext {
+        /// The version that is believed.
+        ours: u32,
+        /// The version that was offered.
+        theirs: u32,
     },
     /// The manifest's time is over.
     #[error("the manifest expired at {expired}")]
@@ -189,6 +226,7 @@ impl Error {
                 "this program is too old for the manifest: update it"
             }
             Self::Manifest(_) => "sign it again with this version of floe",
+            Self::NotTheNext { .. } => "publish every version, one after the other",
             Self::OtherFleet { .. } => "push from the repository of the fleet that you mean",
             Self::OtherEpoch { .. } => "push again, with the newest trust root in the repository",
             Self::Expired { .. } => "push again: the new manifest gets a new expiry",
@@ -198,112 +236,5 @@ impl Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::key::SecretKey;
-    use crate::manifest::tests::full;
-    use crate::root::tests::{key, root};
-
-    const NOW: &str = "2026-11-23T00:00:00Z";
-
-    fn now() -> Timestamp {
-        NOW.parse().unwrap()
-    }
-
-    fn pinned(threshold: u32, release: &[u8]) -> Verified<Root> {
-        let bytes = root(threshold, release).to_bytes().unwrap();
-        pinned_root(&Envelope::sign(root::TYPE, &bytes, &[&key(1)]).unwrap()).unwrap()
-    }
-
-    fn signed_by(keys: &[&SecretKey]) -> Vec<u8> {
-        Envelope::sign(manifest::TYPE, &full().to_bytes().unwrap(), keys).unwrap()
-    }
-
-    #[test]
-    fn t001_a_manifest_signed_by_a_release_key_is_believed() {
-        let manifest = manifest(&signed_by(&[&key(2)]), &pinned(1, &[2]), now()).unwrap();
-        assert_eq!(*manifest, full());
-        assert_eq!(manifest.digest(), Digest::of(&full().to_bytes().unwrap()));
-    }
-
-    #[test]
-    fn t002_no_single_bit_flip_is_believed() {
-        let (root, good) = (pinned(1, &[2]), signed_by(&[&key(2)]));
-        let honest = manifest(&good, &root, now()).unwrap();
-        for at in 0..good.len() * 8 {
-            let mut flipped = good.clone();
-            flipped[at / 8] ^= 1 << (at % 8);
-            // Flips of the key id, or of insignificant bytes, change nothing.
-            if let Ok(manifest) = manifest(&flipped, &root, now()) {
-                assert_eq!(manifest, honest, "bit {at}");
-            }
-        }
-    }
-
-    #[test]
-    fn t007_a_document_of_another_kind_is_not_a_manifest() {
-        let as_root = Envelope::sign(root::TYPE, &full().to_bytes().unwrap(), &[&key(2)]).unwrap();
-        let refused = manifest(&as_root, &pinned(1, &[2]), now());
-        assert!(matches!(refused, Err(Error::OtherKind { .. })));
-    }
-
-    #[test]
-    fn t009_a_threshold_counts_keys_not_signatures_and_not_ids() {
-        let root = pinned(2, &[2, 3]);
-        let (two, three, stranger) = (key(2), key(3), key(9));
-        let refused = |keys: &[&SecretKey]| {
-            matches!(manifest(&signed_by(keys), &root, now()), Err(Error::TooFewSignatures { .. }))
-        };
-        assert!(refused(&[]));
-        assert!(refused(&[&two]));
-        assert!(refused(&[&two, &two]));
-        assert!(refused(&[&two, &stranger]));
-        assert!(!refused(&[&two, &three]));
-
-        let text = String::from_utf8(signed_by(&[&two, &three])).unwrap();
-        let relabelled = text.replace(&two.public().id().to_string(), "whoever");
-        assert!(manifest(relabelled.as_bytes(), &root, now()).is_ok());
-        let twice = String::from_utf8(signed_by(&[&two, &two])).unwrap();
-        let twice = twice.replacen(&two.public().id().to_string(), "somebody else", 1);
-        assert!(manifest(twice.as_bytes(), &root, now()).is_err());
-    }
-
-    #[test]
-    fn t021_a_manifest_of_another_fleet_is_refused() {
-        let mut other = full();
-        other.fleet = "example.org".parse().unwrap();
-        let signed =
-            Envelope::sign(manifest::TYPE, &other.to_bytes().unwrap(), &[&key(2)]).unwrap();
-        assert!(matches!(
-            manifest(&signed, &pinned(1, &[2]), now()),
-            Err(Error::OtherFleet { .. })
-        ));
-    }
-
-    #[test]
-    fn only_the_trust_root_raises_the_epoch() {
-        let mut later = full();
-        later.epoch = Epoch::new(1);
-        let signed =
-            Envelope::sign(manifest::TYPE, &later.to_bytes().unwrap(), &[&key(2)]).unwrap();
-        assert!(matches!(
-            manifest(&signed, &pinned(1, &[2]), now()),
-            Err(Error::OtherEpoch { .. })
-        ));
-    }
-
-    #[test]
-    fn t154_nothing_new_is_believed_after_the_end_of_manifest_or_root() {
-        let (root, signed) = (pinned(1, &[2]), signed_by(&[&key(2)]));
-        let at = |text: &str| manifest(&signed, &root, text.parse().unwrap());
-        assert!(matches!(at("2027-02-20T20:28:00Z"), Err(Error::Expired { .. })));
-        assert!(matches!(at("2027-11-22T00:00:00Z"), Err(Error::RootExpired { .. })));
-    }
-
-    #[test]
-    fn a_root_must_be_signed_by_its_own_root_keys() {
-        let bytes = root(1, &[2]).to_bytes().unwrap();
-        let by_release = Envelope::sign(root::TYPE, &bytes, &[&key(2)]).unwrap();
-        assert!(matches!(pinned_root(&by_release), Err(Error::TooFewSignatures { .. })));
-    }
-}
+#[path = "verify_tests.rs"]
+mod tests;

@@ -4,7 +4,9 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 
 use floe_proto::pb::enrolment_server::{Enrolment, EnrolmentServer};
-use floe_proto::pb::{EnrolReply, EnrolRequest, enrol_request};
+use floe_proto::pb::{
+    EnrolReply, EnrolRequest, RenewExpiredReply, RenewExpiredRequest, enrol_request,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
@@ -29,8 +31,19 @@ impl Enrolment for Service {
         let _ = self.asked.send(request);
         match self.failures.lock().unwrap().pop() {
             Some(status) => Err(status),
-            None => Ok(Response::new(EnrolReply { certificate, role: self.role.to_owned() })),
+            None => Ok(Response::new(EnrolReply {
+                certificate,
+                role: self.role.to_owned(),
+                ..EnrolReply::default()
+            })),
         }
+    }
+
+    async fn renew_expired(
+        &self,
+        _: Request<RenewExpiredRequest>,
+    ) -> Result<Response<RenewExpiredReply>, Status> {
+        Err(Status::unimplemented("nobody here renews"))
     }
 }
 

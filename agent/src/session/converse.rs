@@ -48,7 +48,12 @@ pub(super) async fn converse(
         let mut hear = client.open(ReceiverStream::new(said)).await?.into_inner();
         match hear.message().await?.and_then(|first| first.message) {
             Some(Heard::Welcome(welcome)) => Ok((hear, welcome)),
-            Some(Heard::Assignment(_) | Heard::ReportReceived(_)) => Err(Error::NoWelcome),
+            Some(
+                Heard::Assignment(_)
+                | Heard::ReportReceived(_)
+                | Heard::TrustRoot(_)
+                | Heard::RenewCertificate(_),
+            ) => Err(Error::NoWelcome),
             None => Err(Error::Ended),
         }
     };
@@ -89,6 +94,7 @@ fn obey(message: Heard, ends: &Ends<'_>) {
     match message {
         Heard::Welcome(_) => debug!("a second welcome came"),
         Heard::ReportReceived(received) => ends.outbox.acknowledge(&received.activation),
+        Heard::TrustRoot(_) | Heard::RenewCertificate(_) => debug!("not followed yet"),
         Heard::Assignment(assignment) if assignment.manifest_envelope.len() > MAX_ENVELOPE => {
             warn!(rollout = assignment.rollout; "an assignment that is too long was left aside");
         }

@@ -116,6 +116,13 @@ impl HostSession for Service {
         let url = format!("https://objects/{}", request.into_inner().payload_digest);
         Ok(Response::new(pb::LocatePayloadReply { url }))
     }
+
+    async fn renew(
+        &self,
+        _: Request<pb::RenewRequest>,
+    ) -> Result<Response<pb::RenewReply>, Status> {
+        Err(Status::unimplemented("nobody here renews"))
+    }
 }
 
 /// A control plane, and an agent's session with it.

@@ -11,10 +11,12 @@ use tonic_prost::ProstCodec;
 use super::*;
 
 /// THE list.
-const METHODS: [(&str, Service); 13] = [
+const METHODS: [(&str, Service); 15] = [
     ("Enrolment/Enrol", Service::Enrolment),
+    ("Enrolment/RenewExpired", Service::Enrolment),
     ("HostSession/LocatePayload", Service::HostSession),
     ("HostSession/Open", Service::HostSession),
+    ("HostSession/Renew", Service::HostSession),
     ("Operator/BeginPublication", Service::Operator),
     ("Operator/CreateJoinToken", Service::Operator),
     ("Operator/FinishPublication", Service::Operator),

@@ -40,9 +40,12 @@ impl pb::enrolment_server::Enrolment for Enrolment {
         }
         let request = request.into_inner();
         let host: HostId = request.host.parse().map_err(failure::malformed)?;
-        let pb::enrol_request::Attestation::Token(token) = request
-            .attestation
-            .ok_or_else(|| Status::invalid_argument("there is no attestation"))?;
+        let token = match request.attestation {
+            Some(pb::enrol_request::Attestation::Token(token)) => token,
+            Some(pb::enrol_request::Attestation::AwsIid(_)) | None => {
+                return Err(Status::invalid_argument("there is no attestation that is known here"));
+            }
+        };
         let refused = || {
             app.attempts.refused(address, now);
             warn!(%host, %address, "refused an enrolment");
@@ -70,7 +73,12 @@ impl pb::enrolment_server::Enrolment for Enrolment {
             Redeemed::Enrolled(role) => {
                 info!(%host, %role, %address, "enrolled");
                 let certificate = issued.certificate.to_vec();
-                Ok(Response::new(pb::EnrolReply { certificate, role: role.into() }))
+                Ok(Response::new(pb::EnrolReply {
+                    certificate,
+                    role: role.into(),
+                    issuers: Vec::new(),
+                    host: host.into(),
+                }))
             }
             Redeemed::Refused => Err(refused()),
             Redeemed::OtherKey => {
@@ -79,5 +87,12 @@ impl pb::enrolment_server::Enrolment for Enrolment {
                 Err(Status::already_exists(text))
             }
         }
+    }
+
+    async fn renew_expired(
+        &self,
+        _request: Request<pb::RenewExpiredRequest>,
+    ) -> Result<Response<pb::RenewExpiredReply>, Status> {
+        Err(Status::unimplemented("renewal comes with the certificates of this issue"))
     }
 }

@@ -67,6 +67,14 @@ impl pb::host_session_server::HostSession for Session {
             .map_err(|error| failure::internal(&error, true))?;
         Ok(Response::new(pb::LocatePayloadReply { url }))
     }
+
+    async fn renew(
+        &self,
+        request: Request<pb::RenewRequest>,
+    ) -> Result<Response<pb::RenewReply>, Status> {
+        self.on_record(&request).await?;
+        Err(Status::unimplemented("renewal comes with the certificates of this issue"))
+    }
 }
 
 impl Session {

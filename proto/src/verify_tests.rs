@@ -1,0 +1,193 @@
+//! Which signed bytes become documents, and which do not (catalogue A).
+
+use super::*;
+use crate::key::SecretKey;
+use crate::manifest::tests::full;
+use crate::root::tests::{key, root};
+
+const NOW: &str = "2026-11-23T00:00:00Z";
+
+fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+fn pinned(threshold: u32, release: &[u8]) -> Verified<Root> {
+    let bytes = root(threshold, release).to_bytes().unwrap();
+    pinned_root(&Envelope::sign(root::TYPE, &bytes, &[&key(1)]).unwrap()).unwrap()
+}
+
+fn signed_by(keys: &[&SecretKey]) -> Vec<u8> {
+    Envelope::sign(manifest::TYPE, &full().to_bytes().unwrap(), keys).unwrap()
+}
+
+#[test]
+fn t001_a_manifest_signed_by_a_release_key_is_believed() {
+    let manifest = manifest(&signed_by(&[&key(2)]), &pinned(1, &[2]), now()).unwrap();
+    assert_eq!(*manifest, full());
+    assert_eq!(manifest.digest(), Digest::of(&full().to_bytes().unwrap()));
+}
+
+#[test]
+fn t002_no_single_bit_flip_is_believed() {
+    let (root, good) = (pinned(1, &[2]), signed_by(&[&key(2)]));
+    let honest = manifest(&good, &root, now()).unwrap();
+    for at in 0..good.len() * 8 {
+        let mut flipped = good.clone();
+        flipped[at / 8] ^= 1 << (at % 8);
+        // Flips of the key id, or of insignificant bytes, change nothing.
+        if let Ok(manifest) = manifest(&flipped, &root, now()) {
+            assert_eq!(manifest, honest, "bit {at}");
+        }
+    }
+}
+
+#[test]
+fn t007_a_document_of_another_kind_is_not_a_manifest() {
+    let as_root = Envelope::sign(root::TYPE, &full().to_bytes().unwrap(), &[&key(2)]).unwrap();
+    let refused = manifest(&as_root, &pinned(1, &[2]), now());
+    assert!(matches!(refused, Err(Error::OtherKind { .. })));
+}
+
+#[test]
+fn t009_a_threshold_counts_keys_not_signatures_and_not_ids() {
+    let root = pinned(2, &[2, 3]);
+    let (two, three, stranger) = (key(2), key(3), key(9));
+    let refused = |keys: &[&SecretKey]| {
+        matches!(manifest(&signed_by(keys), &root, now()), Err(Error::TooFewSignatures { .. }))
+    };
+    assert!(refused(&[]));
+    assert!(refused(&[&two]));
+    assert!(refused(&[&two, &two]));
+    assert!(refused(&[&two, &stranger]));
+    assert!(!refused(&[&two, &three]));
+
+    let text = String::from_utf8(signed_by(&[&two, &three])).unwrap();
+    let relabelled = text.replace(&two.public().id().to_string(), "whoever");
+    assert!(manifest(relabelled.as_bytes(), &root, now()).is_ok());
+    let twice = String::from_utf8(signed_by(&[&two, &two])).unwrap();
+    let twice = twice.replacen(&two.public().id().to_string(), "somebody else", 1);
+    assert!(manifest(twice.as_bytes(), &root, now()).is_err());
+}
+
+#[test]
+fn t021_a_manifest_of_another_fleet_is_refused() {
+    let mut other = full();
+    other.fleet = "example.org".parse().unwrap();
+    let signed = Envelope::sign(manifest::TYPE, &other.to_bytes().unwrap(), &[&key(2)]).unwrap();
+    assert!(matches!(manifest(&signed, &pinned(1, &[2]), now()), Err(Error::OtherFleet { .. })));
+}
+
+#[test]
+fn only_the_trust_root_raises_the_epoch() {
+    let mut later = full();
+    later.epoch = Epoch::new(1);
+    let signed = Envelope::sign(manifest::TYPE, &later.to_bytes().unwrap(), &[&key(2)]).unwrap();
+    assert!(matches!(manifest(&signed, &pinned(1, &[2]), now()), Err(Error::OtherEpoch { .. })));
+}
+
+#[test]
+fn t154_nothing_new_is_believed_after_the_end_of_manifest_or_root() {
+    let (root, signed) = (pinned(1, &[2]), signed_by(&[&key(2)]));
+    let at = |text: &str| manifest(&signed, &root, text.parse().unwrap());
+    assert!(matches!(at("2027-02-20T20:28:00Z"), Err(Error::Expired { .. })));
+    assert!(matches!(at("2027-11-22T00:00:00Z"), Err(Error::RootExpired { .. })));
+}
+
+/// A successor of `of` with these root keys and threshold, signed by `by`.
+fn next(of: &Root, threshold: u32, roots: &[u8], by: &[u8]) -> Vec<u8> {
+    let mut document = Root { version: of.version + 1, ..of.clone() };
+    document.keys = of.release.keys.iter().map(|id| listed(of, *id)).collect();
+    for number in roots {
+        let public = key(*number).public();
+        if !document.keys.contains(&public) {
+            document.keys.push(public);
+        }
+    }
+    document.root =
+        Signers { threshold, keys: roots.iter().map(|n| key(*n).public().id()).collect() };
+    by_keys(&document, by)
+}
+
+fn listed(root: &Root, id: crate::key::KeyId) -> crate::key::PublicKey {
+    *root.keys.iter().find(|key| key.id() == id).unwrap()
+}
+
+fn by_keys(root: &Root, by: &[u8]) -> Vec<u8> {
+    let keys: Vec<_> = by.iter().map(|number| key(*number)).collect();
+    let keys: Vec<_> = keys.iter().collect();
+    Envelope::sign(root::TYPE, &root.to_bytes().unwrap(), &keys).unwrap()
+}
+
+#[test]
+fn t014_a_successor_needs_the_thresholds_of_both_root_roles() {
+    let one = pinned(1, &[20]);
+    let of_three = successor(&next(&one, 3, &[1, 2, 3, 4, 5], &[1, 2, 3]), &one).unwrap();
+    assert_eq!(of_three.version, 2);
+    // (threshold, root keys, signed by, believed), as in tuf-conformance.
+    let cases: [(u32, &[u8], &[u8], bool); 9] = [
+        (3, &[1, 2, 3, 4, 5], &[1, 2, 3], true),
+        (3, &[1, 2, 3, 4, 5], &[1, 2], false),
+        (3, &[1, 2, 3, 4, 5], &[1, 1, 1], false),
+        (1, &[1], &[1, 2, 3], true),
+        (1, &[1], &[1], false),
+        (5, &[1, 2, 3, 4, 5], &[1, 2, 3], false),
+        (3, &[5, 6, 7], &[1, 2, 3], false),
+        (3, &[5, 6, 7], &[5, 6, 7], false),
+        (3, &[5, 6, 7], &[1, 2, 5, 6, 7], true),
+    ];
+    for (threshold, roots, by, believed) in cases {
+        let offered = successor(&next(&of_three, threshold, roots, by), &of_three);
+        assert_eq!(offered.is_ok(), believed, "{threshold} of {roots:?} by {by:?}");
+    }
+}
+
+#[test]
+fn t013_only_the_very_next_version_follows() {
+    let one = pinned(1, &[2]);
+    for version in [1, 3, u32::MAX] {
+        let other = by_keys(&Root { version, ..Root::clone(&one) }, &[1]);
+        assert!(matches!(successor(&other, &one), Err(Error::NotTheNext { .. })), "{version}");
+    }
+}
+
+#[test]
+fn t021_t024_a_successor_is_of_the_same_fleet_and_no_earlier_epoch() {
+    let two = Root { version: 2, ..root(1, &[2]) };
+    let mut raised = root(1, &[2]);
+    raised.epoch = Epoch::new(5);
+    let one = pinned_root(&by_keys(&raised, &[1])).unwrap();
+    let refused = successor(&by_keys(&two, &[1]), &one);
+    assert!(matches!(refused, Err(Error::OtherEpoch { .. })));
+    let foreign = Root { fleet: "example.org".parse().unwrap(), ..two.clone() };
+    let refused = successor(&by_keys(&foreign, &[1]), &pinned(1, &[2]));
+    assert!(matches!(refused, Err(Error::OtherFleet { .. })));
+    let later = Root { epoch: Epoch::new(6), ..two };
+    assert_eq!(successor(&by_keys(&later, &[1]), &one).unwrap().epoch, Epoch::new(6));
+}
+
+#[test]
+fn t017_an_expired_root_still_names_its_successor() {
+    let over = Root { expires: "2020-01-01T00:00:00Z".parse().unwrap(), ..root(1, &[2]) };
+    let one = pinned_root(&by_keys(&over, &[1])).unwrap();
+    let fresh = Root { version: 2, ..root(1, &[2]) };
+    let two = successor(&by_keys(&fresh, &[1]), &one).unwrap();
+    let signed = signed_by(&[&key(2)]);
+    assert!(matches!(manifest(&signed, &one, now()), Err(Error::RootExpired { .. })));
+    assert!(manifest(&signed, &two, now()).is_ok());
+}
+
+#[test]
+fn a_release_key_that_a_successor_does_not_list_signs_nothing_more() {
+    let (one, signed) = (pinned(1, &[2, 3]), signed_by(&[&key(2)]));
+    assert!(manifest(&signed, &one, now()).is_ok());
+    let without = Root { version: 2, ..root(1, &[3]) };
+    let two = successor(&by_keys(&without, &[1]), &one).unwrap();
+    assert!(matches!(manifest(&signed, &two, now()), Err(Error::TooFewSignatures { .. })));
+}
+
+#[test]
+fn a_root_must_be_signed_by_its_own_root_keys() {
+    let bytes = root(1, &[2]).to_bytes().unwrap();
+    let by_release = Envelope::sign(root::TYPE, &bytes, &[&key(2)]).unwrap();
+    assert!(matches!(pinned_root(&by_release), Err(Error::TooFewSignatures { .. })));
+}
