@@ -32,6 +32,12 @@ in
       description = "Content of /etc/floe/agent.toml.";
     };
 
+    attestation = mkOption {
+      type = types.enum [ "token" "aws-iid" ];
+      default = "token";
+      description = "How this machine proves who it is when it enrols: by the token in join.toml, or by what EC2 signed about it.";
+    };
+
     trustRoot = mkOption {
       type = types.nullOr types.path;
       default = null;
@@ -56,7 +62,8 @@ in
     environment.systemPackages = [ cfg.package ];
 
     environment.etc = {
-      "floe/agent.toml".source = toml.generate "agent.toml" cfg.settings;
+      "floe/agent.toml".source = toml.generate "agent.toml"
+        (optionalAttrs (cfg.attestation != "token") { inherit (cfg) attestation; } // cfg.settings);
     }
     // optionalAttrs (cfg.trustRoot != null) { "floe/trust.json".source = cfg.trustRoot; }
     // optionalAttrs (cfg.ca != null) { "floe/ca.pem".source = cfg.ca; };

@@ -36,6 +36,11 @@ pub struct Config {
     /// The trust root that this machine starts from. Default: `/etc/floe/trust.json`.
     pub trust_root: PathBuf,
 
+    /// How this machine proves who it is when it enrols: `token`, with a `join.toml`
+    /// that somebody put into the state directory, or `aws-iid`, with what EC2 signed
+    /// about it. Default: `token`.
+    pub attestation: Attestation,
+
     /// Identity, journal, floors and payloads. Default: `/var/lib/floe`.
     pub state_directory: PathBuf,
 
@@ -55,6 +60,16 @@ pub struct Config {
 
     /// Bytes that must be free in the store before a system is built. Default: 1 GiB.
     pub min_free_bytes: u64,
+}
+
+/// How a machine proves who it is when it enrols.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attestation {
+    /// By a token that an operator made for it.
+    #[default]
+    Token,
+    /// By EC2's instance identity document.
+    AwsIid,
 }
 
 impl Config {
@@ -84,6 +99,7 @@ impl Config {
         let control_plane = reader.required("control_plane", control_plane);
         let ca = reader.optional("ca", absolute);
         let trust_root = reader.optional("trust_root", absolute);
+        let attestation = reader.optional("attestation", attestation);
         let state_directory = reader.optional("state_directory", absolute);
         let nixos_rebuild = reader.optional("nixos_rebuild", program);
         let system = reader.optional("system", system);
@@ -103,6 +119,7 @@ impl Config {
             control_plane,
             ca: ca.unwrap_or_else(|| "/etc/floe/ca.pem".into()),
             trust_root: trust_root.unwrap_or_else(|| "/etc/floe/trust.json".into()),
+            attestation: attestation.unwrap_or_default(),
             state_directory: state_directory.unwrap_or_else(|| "/var/lib/floe".into()),
             nixos_rebuild: nixos_rebuild.unwrap_or_else(|| "nixos-rebuild".into()),
             system,
@@ -169,6 +186,14 @@ fn control_plane(value: &Value) -> Result<String, String> {
 fn absolute(value: &Value) -> Result<PathBuf, String> {
     let path = PathBuf::from(text(value)?);
     if path.is_absolute() { Ok(path) } else { Err("expected an absolute path".to_owned()) }
+}
+
+fn attestation(value: &Value) -> Result<Attestation, String> {
+    match text(value)? {
+        "token" => Ok(Attestation::Token),
+        "aws-iid" => Ok(Attestation::AwsIid),
+        other => Err(format!("`{other}` is neither `token` nor `aws-iid`")),
+    }
 }
 
 fn program(value: &Value) -> Result<String, String> {
@@ -290,6 +315,7 @@ mod tests {
         let config = read(LEAST).unwrap();
         assert_eq!(config.control_plane, "https://floe.fossable.org:7443");
         assert_eq!(config.state_directory, Path::new("/var/lib/floe"));
+        assert_eq!(config.attestation, Attestation::Token);
         assert_eq!(config.build_timeout, Duration::from_secs(3600));
     }
 
@@ -299,6 +325,7 @@ mod tests {
             r#"{LEAST}
             ca = "/a/ca.pem"
             trust_root = "/a/trust.json"
+            attestation = "aws-iid"
             state_directory = "/a/state"
             nixos_rebuild = "/a/nixos-rebuild"
             system = "aarch64-linux"
@@ -308,6 +335,7 @@ mod tests {
             "#
         ))
         .unwrap();
+        assert_eq!(config.attestation, Attestation::AwsIid);
         assert_eq!(config.system.as_deref(), Some("aarch64-linux"));
         assert_eq!(config.build_timeout, Duration::from_secs(90 * 60));
         assert_eq!(config.min_free_bytes, 0);
@@ -320,6 +348,7 @@ mod tests {
             role = "WWW"
             control_plane = "http://x"
             ca = "ca.pem"
+            attestation = "aws"
             nixos_rebuild = "bin/nixos-rebuild"
             system = "x86"
             build_memory_max = "101%"
@@ -335,6 +364,7 @@ mod tests {
             "role",
             "control_plane",
             "ca",
+            "attestation",
             "nixos_rebuild",
             "system",
             "build_memory_max",
@@ -344,7 +374,7 @@ mod tests {
         ] {
             assert!(report.contains(&format!("`{key}`")), "{key} in {report}");
         }
-        assert_eq!(report.lines().count(), 11, "{report}");
+        assert_eq!(report.lines().count(), 12, "{report}");
     }
 
     #[test]

@@ -39,7 +39,7 @@ use crate::host::journal::{self, Found, HostJournal, Loss};
 use crate::host::machine::HostMachine;
 use crate::host::paths::{CURRENT_SYSTEM, Limits, Paths};
 use crate::host::{salvage, system};
-use crate::identity::{self, Terms};
+use crate::identity::{self, Attestation, Imds, Terms};
 use crate::session::{self, Session};
 use crate::telemetry::Chain;
 
@@ -154,6 +154,10 @@ async fn keep_session(
 ) {
     let terms = Terms {
         role: config.role.clone(),
+        attestation: match config.attestation {
+            config::Attestation::Token => Attestation::Token,
+            config::Attestation::AwsIid => Attestation::AwsIid(Imds::new()),
+        },
         control_plane: config.control_plane.clone(),
         ca,
         state_directory: config.state_directory.clone(),

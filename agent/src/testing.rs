@@ -1,8 +1,8 @@
 //! A control plane's edge for tests: a CA of its own, real TLS, one gRPC service on
-//! loopback.
+//! loopback. And what an instance is told about itself on EC2.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use floe_proto::transport::{self, Identity};
 use hyper::body::Incoming;
@@ -12,6 +12,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair,
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -76,5 +77,77 @@ impl Authority {
             }
         });
         url
+    }
+}
+
+/// An instance metadata service for tests: version 2, and what else a test makes it say.
+pub(crate) struct Metadata {
+    /// What it answers where it knows better than the real one: path and raw response.
+    pub(crate) instead: Mutex<Vec<(&'static str, String)>>,
+    pub(crate) instance: &'static str,
+    pub(crate) document: Vec<u8>,
+    /// What was asked, in order.
+    pub(crate) asked: Mutex<Vec<String>>,
+}
+
+impl Metadata {
+    pub(crate) fn of(instance: &'static str, document: &[u8]) -> Arc<Self> {
+        let (instead, asked) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { instead, instance, document: document.to_vec(), asked })
+    }
+
+    /// Serves for as long as `tasks` is there; says where.
+    pub(crate) async fn serve(self: &Arc<Self>, tasks: &mut JoinSet<()>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let this = Arc::clone(self);
+        tasks.spawn(async move {
+            loop {
+                let (mut tcp, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    tcp.read_exact(&mut byte).await.unwrap();
+                    request.push(byte[0]);
+                }
+                let answer = this.answer(&String::from_utf8(request).unwrap());
+                // Who asked may have heard enough before the end.
+                let _ = tcp.write_all(answer.as_bytes()).await;
+            }
+        });
+        url
+    }
+
+    fn answer(&self, request: &str) -> String {
+        let line = request.lines().next().unwrap().to_owned();
+        let path = line.split(' ').nth(1).unwrap().to_owned();
+        self.asked.lock().unwrap().push(line.clone());
+        let ok = |body: &str| {
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            )
+        };
+        if let Some((_, raw)) = self.instead.lock().unwrap().iter().find(|(p, _)| *p == path) {
+            return raw.clone();
+        }
+        let headers = request.to_ascii_lowercase();
+        let has_token = headers.contains("x-aws-ec2-metadata-token: the-token");
+        match path.as_str() {
+            "/latest/api/token"
+                if line.starts_with("PUT ") && headers.contains("token-ttl-seconds: ") =>
+            {
+                ok("the-token")
+            }
+            _ if !has_token => "HTTP/1.1 401 Unauthorized\r\nconnection: close\r\n\r\n".to_owned(),
+            "/latest/meta-data/instance-id" => ok(self.instance),
+            "/latest/dynamic/instance-identity/rsa2048" => {
+                let text = data_encoding::BASE64.encode(&self.document);
+                let lines =
+                    text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap());
+                ok(&lines.collect::<Vec<_>>().join("\n"))
+            }
+            _ => "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n".to_owned(),
+        }
     }
 }

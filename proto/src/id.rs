@@ -169,6 +169,13 @@ name! {
     "`i-` and 8 or 17 hex digits, or `local-<name>` with at most 63 letters, digits and `-`"
 }
 
+impl HostId {
+    /// Whether EC2 gave it, and not an operator.
+    pub fn is_instance(&self) -> bool {
+        self.0.starts_with("i-")
+    }
+}
+
 name! {
     /// One rollout, as the control plane numbered it: `r-<number>`.
     RolloutId, InvalidRolloutId, is_rollout, "`r-` and a number, such as `r-12`"

@@ -1,15 +1,17 @@
 //! The one call that makes a machine a host, until it succeeds.
 //!
 //! What may pass (nobody answers) is tried again with full jitter. What will not pass
-//! by itself (a used token, another role) is said once, clearly, and then waited for:
-//! somebody has to put another `join.toml` there, and the agent sees it when they do.
+//! by itself is said once, clearly, and then waited for. Where a token was used up,
+//! somebody has to put another `join.toml` there, and the agent sees it when they do;
+//! on EC2 somebody has to approve the machine or correct a record, and the same key
+//! asks again.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use floe_proto::id::Role;
+use floe_proto::id::{HostId, Role};
 use floe_proto::pb::enrolment_client::EnrolmentClient;
-use floe_proto::pb::{EnrolRequest, enrol_request};
+use floe_proto::pb::{AwsIid, EnrolRequest, enrol_request};
 use floe_proto::transport::{self, Identity, MAX_MESSAGE_BYTES};
 use log::{error, info, warn};
 use rcgen::CertificateParams;
@@ -17,13 +19,20 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::time::{sleep, timeout};
 use tonic::Code;
 
-use super::join::{self, Join};
+use super::imds::{self, Imds};
+use super::join;
 use super::store::{self, Enrolled, Store};
 use crate::backoff::Backoff;
 use crate::telemetry::Chain;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How long at most, where an operator has to do something first.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(2 * 60);
+
+/// How often EC2 is asked again which instance this is: half a minute together at most.
+const METADATA_RETRIES: usize = 4;
 
 /// How often it is looked whether somebody changed `join.toml`.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -36,6 +45,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Terms {
     /// The role that this machine was configured for.
     pub role: Role,
+    /// How it proves who it is.
+    pub attestation: Attestation,
     /// Where the control plane is.
     pub control_plane: String,
     /// The fleet's CA, which the control plane's certificate must come from.
@@ -44,51 +55,138 @@ pub struct Terms {
     pub state_directory: PathBuf,
 }
 
+/// How a machine proves who it is.
+#[derive(Clone, Debug)]
+pub enum Attestation {
+    /// By the token in `join.toml`.
+    Token,
+    /// By what EC2 signed about it.
+    AwsIid(Imds),
+}
+
 /// The identity of this machine: the one on the disk, or a new one. Waits as long as
 /// it takes; returns no error, since there is nothing else that an agent could do.
 pub async fn obtain(terms: &Terms) -> Enrolled {
     let store = Store::new(&terms.state_directory);
     let path = terms.state_directory.join("join.toml");
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+    let mut patience = Backoff::new(FIRST_WAIT, LONGEST_PATIENCE);
+    let mut said = String::new();
     loop {
         // Taken before the try: the file may be replaced while it goes on.
         let before = fingerprint(&path);
-        let refused = match once(terms, &store, &path).await {
+        let failure = match once(terms, &store, &path).await {
             Ok(enrolled) => return enrolled,
-            Err(failure) if failure.is_transient() => {
-                let wait = backoff.next_wait();
-                warn!(wait:? = wait; "not enrolled yet, will try again: {}", Chain(&failure));
-                sleep(wait).await;
-                continue;
-            }
             Err(failure) => failure,
         };
-        error!("{}; waiting for another `{}`", Chain(&refused), path.display());
-        error!("what to do: {}", refused.advice());
-        while fingerprint(&path) == before {
-            sleep(LOOK_AGAIN).await;
+        let text = Chain(&failure).to_string();
+        match failure.remedy(&terms.attestation) {
+            Remedy::Time => {
+                let wait = backoff.next_wait();
+                warn!(wait:? = wait; "not enrolled yet, will try again: {text}");
+                sleep(wait).await;
+            }
+            Remedy::Operator => {
+                let wait = patience.next_wait();
+                // Once: it may be asked for days.
+                if said != text {
+                    error!("{text}; asking again until an operator has seen to it");
+                    error!("what to do: {}", failure.advice());
+                    said = text;
+                }
+                sleep(wait).await;
+                backoff.reset();
+            }
+            Remedy::JoinFile => {
+                error!("{text}; waiting for another `{}`", path.display());
+                error!("what to do: {}", failure.advice());
+                while fingerprint(&path) == before {
+                    sleep(LOOK_AGAIN).await;
+                }
+                backoff.reset();
+            }
         }
-        backoff.reset();
     }
 }
 
 async fn once(terms: &Terms, store: &Store, path: &Path) -> Result<Enrolled, Error> {
+    match &terms.attestation {
+        Attestation::Token => by_token(terms, store, path).await,
+        Attestation::AwsIid(imds) => by_document(terms, store, imds).await,
+    }
+}
+
+async fn by_token(terms: &Terms, store: &Store, path: &Path) -> Result<Enrolled, Error> {
     if let Some(enrolled) = store.load()? {
         discard_used(path, &enrolled);
         return Ok(enrolled);
     }
     let join = join::read(path)?;
-    let certificate = call(terms, store, &join).await?;
-    store.save(&join.host, &certificate)?;
-    info!(host:% = join.host, role:% = terms.role; "enrolled");
-    // The next turn of the loop would find it too; this finds it without a wait.
-    let enrolled = store.load()?.ok_or(Error::Vanished)?;
+    let attestation = enrol_request::Attestation::Token(join.token.to_string());
+    let enrolled = enrol(terms, store, &join.host, attestation).await?;
     discard_used(path, &enrolled);
     Ok(enrolled)
 }
 
+/// The instance is asked for before anything on the disk is used: the disk may be a
+/// copy of another instance's (catalogue T079).
+async fn by_document(terms: &Terms, store: &Store, imds: &Imds) -> Result<Enrolled, Error> {
+    let instance = match instance(imds).await {
+        Ok(instance) => instance,
+        Err(silent) => {
+            // Somebody may have turned the service off since; a host is not lost for that.
+            // If the disk is a copy, the control plane sees two of one name.
+            let Some(enrolled) = store.load()? else { return Err(silent.into()) };
+            warn!(host:% = enrolled.host; "cannot tell whether this identity is this instance's own, going on: {}", Chain(&silent));
+            return Ok(enrolled);
+        }
+    };
+    if let Some(other) = store.belong_to(&instance)? {
+        warn!(host:% = instance; "this disk holds the identity of `{other}`, but this is `{instance}`: it was put aside, and this machine enrols as itself");
+    }
+    if let Some(enrolled) = store.load()? {
+        return Ok(enrolled);
+    }
+    let pkcs7 = imds.document().await?;
+    let attestation = enrol_request::Attestation::AwsIid(AwsIid { pkcs7 });
+    enrol(terms, store, &instance, attestation).await
+}
+
+/// Asks a few times: right after the boot the network may not be there yet.
+async fn instance(imds: &Imds) -> Result<HostId, imds::Error> {
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+    let mut last = imds.instance().await;
+    for _ in 0..METADATA_RETRIES {
+        match last {
+            Ok(_) | Err(imds::Error::Off) => break,
+            Err(_) => sleep(backoff.next_wait()).await,
+        }
+        last = imds.instance().await;
+    }
+    last
+}
+
+/// Becomes `host`, and has it on the disk.
+async fn enrol(
+    terms: &Terms,
+    store: &Store,
+    host: &HostId,
+    attestation: enrol_request::Attestation,
+) -> Result<Enrolled, Error> {
+    let certificate = call(terms, store, host, attestation).await?;
+    store.save(host, &certificate)?;
+    info!(host:% = host, role:% = terms.role; "enrolled");
+    // The next turn of the loop would find it too; this finds it without a wait.
+    store.load()?.ok_or(Error::Vanished)
+}
+
 /// Asks for a certificate, and believes it only if it can be used.
-async fn call(terms: &Terms, store: &Store, join: &Join) -> Result<Vec<u8>, Error> {
+async fn call(
+    terms: &Terms,
+    store: &Store,
+    host: &HostId,
+    attestation: enrol_request::Attestation,
+) -> Result<Vec<u8>, Error> {
     let key = store.key()?;
     let request = CertificateParams::default().serialize_request(&key).map_err(Error::Request)?;
     let tls = transport::client_config(&terms.ca, None)?;
@@ -97,18 +195,23 @@ async fn call(terms: &Terms, store: &Store, join: &Join) -> Result<Vec<u8>, Erro
         let mut client = EnrolmentClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let request = EnrolRequest {
             certificate_request: request.der().to_vec(),
-            host: join.host.to_string(),
-            attestation: Some(enrol_request::Attestation::Token(join.token.to_string())),
+            host: match &attestation {
+                enrol_request::Attestation::Token(_) => host.to_string(),
+                // The document says it.
+                enrol_request::Attestation::AwsIid(_) => String::new(),
+            },
+            attestation: Some(attestation),
         };
         let reply = client.enrol(request).await.map_err(Box::new)?;
         Ok::<_, Error>(reply.into_inner())
     };
     let reply = timeout(CALL_TIMEOUT, asking).await.unwrap_or(Err(Error::Slow))?;
     if reply.role != terms.role.as_str() {
-        return Err(Error::OtherRole {
-            ours: terms.role.clone(),
-            theirs: reply.role.escape_debug().take(253).collect(),
-        });
+        let theirs = quoted(&reply.role);
+        return Err(Error::OtherRole { ours: terms.role.clone(), theirs });
+    }
+    if reply.host != host.as_str() {
+        return Err(Error::OtherHost { ours: host.clone(), theirs: quoted(&reply.host) });
     }
     // rustls refuses a certificate of another key.
     let identity = Identity {
@@ -117,6 +220,11 @@ async fn call(terms: &Terms, store: &Store, join: &Join) -> Result<Vec<u8>, Erro
     };
     transport::client_config(&terms.ca, Some(identity)).map_err(Error::Certificate)?;
     Ok(reply.certificate)
+}
+
+/// What the control plane called something, for a log.
+fn quoted(text: &str) -> String {
+    text.escape_debug().take(253).collect()
 }
 
 /// The token is used up, or somebody left another for a machine that is enrolled.
@@ -149,6 +257,8 @@ enum Error {
     #[error(transparent)]
     Join(#[from] join::Error),
     #[error(transparent)]
+    Imds(#[from] imds::Error),
+    #[error(transparent)]
     Store(#[from] store::Error),
     #[error("the identity was stored and is gone again")]
     Vanished,
@@ -164,36 +274,68 @@ enum Error {
         "this machine is configured for the role `{ours}`, but the control plane has it on record as `{theirs}`"
     )]
     OtherRole { ours: Role, theirs: String },
+    #[error("this machine is `{ours}`, but the control plane answered for `{theirs}`")]
+    OtherHost { ours: HostId, theirs: String },
     #[error("the control plane sent a certificate that cannot be used with this machine's key")]
     Certificate(#[source] transport::Error),
 }
 
+/// What may help.
+enum Remedy {
+    /// The same try may succeed later.
+    Time,
+    /// Somebody has to approve or correct something; the same try succeeds then.
+    Operator,
+    /// This try is lost; somebody has to put another `join.toml` there.
+    JoinFile,
+}
+
 impl Error {
-    /// Whether the same try may succeed later.
-    fn is_transient(&self) -> bool {
+    fn remedy(&self, attestation: &Attestation) -> Remedy {
+        let lost = match attestation {
+            Attestation::Token => Remedy::JoinFile,
+            Attestation::AwsIid(_) => Remedy::Operator,
+        };
         match self {
-            Self::Refused(status) => !matches!(
-                status.code(),
+            Self::Refused(status) => match status.code() {
+                Code::FailedPrecondition => Remedy::Operator,
                 Code::Unauthenticated
-                    | Code::PermissionDenied
-                    | Code::InvalidArgument
-                    | Code::AlreadyExists
-                    | Code::Unimplemented
-            ),
+                | Code::PermissionDenied
+                | Code::InvalidArgument
+                | Code::AlreadyExists
+                | Code::Unimplemented => lost,
+                Code::Ok
+                | Code::Cancelled
+                | Code::Unknown
+                | Code::DeadlineExceeded
+                | Code::NotFound
+                | Code::ResourceExhausted
+                | Code::Aborted
+                | Code::OutOfRange
+                | Code::Internal
+                | Code::Unavailable
+                | Code::DataLoss => Remedy::Time,
+            },
             Self::Connection(error) => match error {
-                transport::Error::Unreachable { .. } => true,
+                transport::Error::Unreachable { .. } => Remedy::Time,
                 transport::Error::Pem { .. }
                 | transport::Error::Tls(_)
-                | transport::Error::Url { .. } => false,
+                | transport::Error::Url { .. } => lost,
             },
             Self::Store(error) => match error {
-                store::Error::Disk { .. } | store::Error::Key(_) => true,
-                store::Error::Broken { .. } => false,
+                store::Error::Disk { .. } | store::Error::Key(_) => Remedy::Time,
+                store::Error::Broken { .. } => lost,
             },
-            Self::Slow | Self::Vanished => true,
-            Self::Join(_) | Self::Request(_) | Self::OtherRole { .. } | Self::Certificate(_) => {
-                false
-            }
+            Self::Imds(error) => match error {
+                imds::Error::Unreachable { .. } | imds::Error::Status { .. } => Remedy::Time,
+                imds::Error::Off | imds::Error::Malformed { .. } => lost,
+            },
+            Self::Slow | Self::Vanished => Remedy::Time,
+            Self::Join(_)
+            | Self::Request(_)
+            | Self::OtherRole { .. }
+            | Self::OtherHost { .. }
+            | Self::Certificate(_) => lost,
         }
     }
 
@@ -202,17 +344,21 @@ impl Error {
             Self::Join(_) => {
                 "make a token with `floe hosts token` and put host and token into the file (mode 0600)"
             }
+            Self::Imds(error) => error.advice(),
             Self::Store(error) => error.advice(),
+            Self::Refused(status) if status.code() == Code::FailedPrecondition => {
+                "look with `floe hosts pending`, then `floe hosts approve` or `floe hosts deny`"
+            }
             Self::Refused(_) => {
-                "the token may be used, expired or mistyped: make a new one with `floe hosts token`"
+                "a token may be used, expired or mistyped: make a new one with `floe hosts token`; on EC2 see `floe hosts pending`, `floe images list` and the control plane's log"
             }
             Self::OtherRole { .. } => {
-                "make a token for this role, or correct `role` in agent.toml and restart the agent"
+                "correct `role` in agent.toml and restart the agent, or the control plane's record: a token of this role, or `floe images`"
             }
             Self::Connection(_) | Self::Slow => {
                 "check `control_plane` and `ca` in agent.toml, and that the control plane runs"
             }
-            Self::Vanished | Self::Request(_) | Self::Certificate(_) => {
+            Self::OtherHost { .. } | Self::Vanished | Self::Request(_) | Self::Certificate(_) => {
                 "this should not happen: look at the logs of agent and control plane"
             }
         }

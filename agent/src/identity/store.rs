@@ -24,6 +24,9 @@ const HOST: &str = "host";
 /// X.509, DER.
 const CERTIFICATE: &str = "certificate.der";
 
+/// The directory beside, for what a copied disk brought along.
+const STRAY: &str = "identity.stray";
+
 /// A machine that is a host.
 pub struct Enrolled {
     /// Which one.
@@ -89,6 +92,73 @@ impl Store {
     pub(super) fn save(&self, host: &HostId, certificate: &[u8]) -> Result<(), Error> {
         self.write(HOST, format!("{host}\n").as_bytes())?;
         self.write(CERTIFICATE, certificate)
+    }
+
+    /// Makes the directory `instance`'s own, before a key is made in it.
+    ///
+    /// A disk that was copied from another instance brings that one's identity along,
+    /// or a key that waits for it: neither is used here. It is put aside as evidence,
+    /// its key destroyed; gives whose it was. Who enrolled by a token under a name of
+    /// the operator's choice keeps that name: no instance id contradicts it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Disk`]; then nothing of another instance may be used either.
+    pub(super) fn belong_to(&self, instance: &HostId) -> Result<Option<String>, Error> {
+        self.strip_stray()?;
+        let owner = self.read(HOST)?;
+        let owner = owner.as_deref().map(|owner| String::from_utf8_lossy(owner).trim().to_owned());
+        let enrolled = self.read(CERTIFICATE)?.is_some();
+        let named = owner.as_deref().and_then(|owner| owner.parse::<HostId>().ok());
+        match named {
+            Some(host) if host == *instance => return Ok(None),
+            Some(host) if !host.is_instance() && enrolled => return Ok(None),
+            Some(_) | None => self.put_aside()?,
+        }
+        self.write(HOST, format!("{instance}\n").as_bytes())?;
+        Ok(owner.filter(|_| enrolled))
+    }
+
+    fn put_aside(&self) -> Result<(), Error> {
+        let stray = self.stray();
+        let disk = |source| Error::Disk { file: stray.clone(), source };
+        if let Err(error) = fs::remove_dir_all(&stray)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(disk(error));
+        }
+        match fs::rename(&self.directory, &stray) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(disk(error)),
+        }
+        if let Some(parent) = stray.parent() {
+            File::open(parent).and_then(|parent| parent.sync_all()).map_err(disk)?;
+        }
+        self.strip_stray()
+    }
+
+    /// Leaves of what was put aside who it was and what it showed, and no secret.
+    fn strip_stray(&self) -> Result<(), Error> {
+        let stray = self.stray();
+        let disk = |source| Error::Disk { file: stray.clone(), source };
+        let files = match fs::read_dir(&stray) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(disk(error)),
+        };
+        for file in files {
+            let file = file.map_err(disk)?;
+            if file.file_name() != HOST && file.file_name() != CERTIFICATE {
+                fs::remove_file(file.path()).map_err(disk)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the identity of another instance is kept as evidence.
+    fn stray(&self) -> PathBuf {
+        self.directory.with_file_name(STRAY)
     }
 
     fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
@@ -188,6 +258,52 @@ mod tests {
         store.save(&"local-a".parse().unwrap(), b"certificate").unwrap();
         let enrolled = store.load().unwrap().unwrap();
         assert_eq!(enrolled.host.as_str(), "local-a");
+    }
+
+    #[test]
+    fn t079_what_a_copied_disk_brought_along_is_put_aside_without_its_key() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::new(state.path());
+        let (original, copy): (HostId, HostId) =
+            ("i-0000000000000000a".parse().unwrap(), "i-0000000000000000b".parse().unwrap());
+        assert_eq!(store.belong_to(&original).unwrap(), None);
+        let key = store.key().unwrap().serialize_der();
+        store.save(&original, b"certificate").unwrap();
+        assert_eq!(store.belong_to(&original).unwrap(), None);
+        assert!(store.load().unwrap().is_some(), "its own identity stays");
+
+        assert_eq!(store.belong_to(&copy).unwrap().as_deref(), Some(original.as_str()));
+        assert!(store.load().unwrap().is_none());
+        assert_ne!(store.key().unwrap().serialize_der(), key);
+        let stray = state.path().join("identity.stray");
+        let evidence = fs::read(stray.join(CERTIFICATE)).unwrap();
+        assert_eq!(evidence, b"certificate");
+        assert!(!stray.join(KEY).exists());
+
+        // A power cut between putting aside and destroying.
+        fs::write(stray.join(KEY), "key").unwrap();
+        store.belong_to(&copy).unwrap();
+        assert!(!stray.join(KEY).exists());
+    }
+
+    #[test]
+    fn t079_a_key_that_waited_for_another_instance_is_not_used_either() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::new(state.path());
+        store.belong_to(&"i-0000000000000000a".parse().unwrap()).unwrap();
+        let key = store.key().unwrap().serialize_der();
+        store.belong_to(&"i-0000000000000000b".parse().unwrap()).unwrap();
+        assert_ne!(store.key().unwrap().serialize_der(), key);
+    }
+
+    #[test]
+    fn a_name_that_a_token_gave_is_kept() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::new(state.path());
+        store.key().unwrap();
+        store.save(&"local-www".parse().unwrap(), b"certificate").unwrap();
+        store.belong_to(&"i-0000000000000000b".parse().unwrap()).unwrap();
+        assert_eq!(store.load().unwrap().unwrap().host.as_str(), "local-www");
     }
 
     #[test]

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
 
-use super::{Enrolled, Store, Terms, obtain};
-use crate::testing::Authority;
+use super::{Attestation, Enrolled, Imds, Store, Terms, obtain};
+use crate::testing::{Authority, Metadata};
 
 #[derive(Clone)]
 struct Service {
@@ -20,6 +20,8 @@ struct Service {
     /// What is answered instead of a certificate, the first at the end.
     failures: Arc<Mutex<Vec<Status>>>,
     role: &'static str,
+    /// Whom the document is about.
+    instance: &'static str,
     asked: mpsc::UnboundedSender<EnrolRequest>,
 }
 
@@ -28,12 +30,17 @@ impl Enrolment for Service {
     async fn enrol(&self, request: Request<EnrolRequest>) -> Result<Response<EnrolReply>, Status> {
         let request = request.into_inner();
         let certificate = self.authority.sign(&request.certificate_request);
+        let host = match request.host.as_str() {
+            "" => self.instance.to_owned(),
+            host => host.to_owned(),
+        };
         let _ = self.asked.send(request);
         match self.failures.lock().unwrap().pop() {
             Some(status) => Err(status),
             None => Ok(Response::new(EnrolReply {
                 certificate,
                 role: self.role.to_owned(),
+                host,
                 ..EnrolReply::default()
             })),
         }
@@ -47,11 +54,15 @@ impl Enrolment for Service {
     }
 }
 
+/// The instance that the tests run on, and another one.
+const ITSELF: &str = "i-0000000000000000a";
+const ANOTHER: &str = "i-0000000000000000b";
+
 struct World {
     terms: Terms,
     asked: mpsc::UnboundedReceiver<EnrolRequest>,
     state: tempfile::TempDir,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 async fn world(role: &'static str, failures: Vec<Status>) -> World {
@@ -60,16 +71,23 @@ async fn world(role: &'static str, failures: Vec<Status>) -> World {
     #[expect(clippy::disallowed_methods, reason = "a test asks a handful of times")]
     let (sender, asked) = mpsc::unbounded_channel();
     let failures = Arc::new(Mutex::new(failures));
-    let service = Service { authority: Arc::clone(&authority), failures, role, asked: sender };
+    let service = Service {
+        authority: Arc::clone(&authority),
+        failures,
+        role,
+        instance: ITSELF,
+        asked: sender,
+    };
     let mut tasks = JoinSet::new();
     let control_plane = authority.serve(EnrolmentServer::new(service), &mut tasks).await;
     let terms = Terms {
         role: "www.fossable.org".parse().unwrap(),
+        attestation: Attestation::Token,
         control_plane,
         ca: vec![authority.ca.clone()],
         state_directory: state.path().to_owned(),
     };
-    World { terms, asked, state, _tasks: tasks }
+    World { terms, asked, state, tasks }
 }
 
 impl World {
@@ -78,6 +96,23 @@ impl World {
         let next = self.state.path().join("join.next");
         fs::write(&next, text).unwrap();
         fs::rename(next, self.state.path().join("join.toml")).unwrap();
+    }
+
+    /// Puts this machine on EC2, as `instance`.
+    async fn on_ec2(&mut self, instance: &'static str) -> Arc<Metadata> {
+        let metadata = Metadata::of(instance, b"signed");
+        let imds = Imds::at(metadata.serve(&mut self.tasks).await);
+        self.terms.attestation = Attestation::AwsIid(imds);
+        metadata
+    }
+
+    async fn next_document(&mut self) -> EnrolRequest {
+        let request = self.asked.recv().await.unwrap();
+        let Some(enrol_request::Attestation::AwsIid(attested)) = &request.attestation else {
+            panic!("no document");
+        };
+        assert_eq!(attested.pkcs7, b"signed");
+        request
     }
 
     fn has_join_file(&self) -> bool {
@@ -95,6 +130,13 @@ impl World {
         };
         token
     }
+}
+
+/// The public key of a request.
+fn key(request: &EnrolRequest) -> Vec<u8> {
+    let der = request.certificate_request.as_slice().into();
+    let request = rcgen::CertificateSigningRequestParams::from_der(&der).unwrap();
+    rcgen::PublicKeyData::der_bytes(&request.public_key).to_vec()
 }
 
 #[tokio::test]
@@ -116,11 +158,6 @@ async fn a_lost_reply_costs_nothing_since_the_key_stays_the_same() {
     world.join_with("floe-join-1");
     obtain(&world.terms).await;
     let (first, second) = (world.asked.recv().await.unwrap(), world.asked.recv().await.unwrap());
-    let key = |request: &EnrolRequest| {
-        let der = request.certificate_request.as_slice().into();
-        let request = rcgen::CertificateSigningRequestParams::from_der(&der).unwrap();
-        rcgen::PublicKeyData::der_bytes(&request.public_key).to_vec()
-    };
     assert_eq!(key(&first), key(&second));
 }
 
@@ -152,4 +189,65 @@ async fn another_role_on_record_is_refused_and_leaves_no_identity() {
     assert_eq!(world.next_token().await, "floe-join-2");
     enrolling.shutdown().await;
     assert!(world.has_join_file() && world.on_disk().is_none());
+}
+
+#[tokio::test]
+async fn a_document_becomes_an_identity_and_names_no_host_beside_it() {
+    let mut world = world("www.fossable.org", vec![]).await;
+    world.on_ec2(ITSELF).await;
+    let enrolled = obtain(&world.terms).await;
+    assert_eq!(enrolled.host.as_str(), ITSELF);
+    assert_eq!(world.next_document().await.host, "");
+    let again = obtain(&world.terms).await;
+    assert_eq!(again.identity.chain, enrolled.identity.chain, "nobody was asked again");
+}
+
+#[tokio::test]
+async fn who_has_to_be_approved_asks_again_with_the_same_key() {
+    let waits = Status::failed_precondition("an operator has to approve it");
+    let mut world = world("www.fossable.org", vec![waits]).await;
+    world.on_ec2(ITSELF).await;
+    obtain(&world.terms).await;
+    let (first, second) = (world.next_document().await, world.next_document().await);
+    assert_eq!(key(&first), key(&second));
+}
+
+#[tokio::test]
+async fn t079_a_copied_disk_enrols_as_itself_with_a_key_of_its_own() {
+    let mut world = world("www.fossable.org", vec![]).await;
+    let store = Store::new(world.state.path());
+    let theirs = store.key().unwrap();
+    store.save(&ANOTHER.parse().unwrap(), b"certificate").unwrap();
+    world.on_ec2(ITSELF).await;
+    let enrolled = obtain(&world.terms).await;
+    assert_eq!(enrolled.host.as_str(), ITSELF);
+    let asked = world.next_document().await;
+    assert_ne!(key(&asked), rcgen::PublicKeyData::der_bytes(&theirs));
+    assert!(world.state.path().join("identity.stray/host").exists(), "kept as evidence");
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_host_is_not_taken() {
+    let mut world = world("www.fossable.org", vec![]).await;
+    // The control plane of this test answers for ITSELF whatever it is shown.
+    world.on_ec2(ANOTHER).await;
+    let terms = world.terms.clone();
+    let mut enrolling = JoinSet::new();
+    enrolling.spawn(async move { obtain(&terms).await });
+    world.next_document().await;
+    // It would not ask again with an identity.
+    world.next_document().await;
+    enrolling.shutdown().await;
+    assert!(world.on_disk().is_none());
+}
+
+#[tokio::test]
+async fn who_is_enrolled_stays_a_host_while_the_metadata_service_is_silent() {
+    let mut world = world("www.fossable.org", vec![]).await;
+    world.on_ec2(ITSELF).await;
+    obtain(&world.terms).await;
+    let metadata = world.on_ec2(ITSELF).await;
+    let off = "HTTP/1.1 403 Forbidden\r\n\r\n".to_owned();
+    metadata.instead.lock().unwrap().push(("/latest/api/token", off));
+    assert_eq!(obtain(&world.terms).await.host.as_str(), ITSELF);
 }
