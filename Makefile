@@ -10,7 +10,7 @@ SHELL := /bin/bash
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FLOE_BIN)
 WITH_HOSTS := $(if $(AS_ROOT),--config 'target."cfg(unix)".runner = "$(AS_ROOT)"')
 
-.PHONY: help demo test bench lint world build
+.PHONY: help demo test bench lint guards world build
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,9 @@ bench: world ## Sizes and times, into target/bench.json
 lint: ## Format and clippy, warnings denied
 	@cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets -- --deny warnings
+
+guards: ## Take each guard out in turn and see its test fail; ONLY=t013 for some
+	@cargo run --quiet -p floe-tests --bin guards -- $(foreach word,$(ONLY),--only $(word))
 
 world:
 	@$(AS_ROOT) tests/world/prepare >/dev/null

@@ -179,10 +179,24 @@ mod tests {
         identity[0] = 1;
         assert_eq!(PublicKey::from_bytes(&identity), Err(Error::Weak));
         assert_eq!(PublicKey::from_bytes(&[0; 32]), Err(Error::Weak));
-        // y = p + 1, a second spelling of the identity.
-        let mut synonym = [0xff; 32];
-        (synonym[0], synonym[31]) = (0xee, 0x7f);
-        assert!(PublicKey::from_bytes(&synonym).is_err());
+        // p + y for y = 1, the identity, and for y = 3, a key as good as any: both have a
+        // shorter spelling.
+        for first in [0xee, 0xf0] {
+            let mut synonym = [0xff; 32];
+            (synonym[0], synonym[31]) = (first, 0x7f);
+            assert!(PublicKey::from_bytes(&synonym).is_err());
+        }
+    }
+
+    #[test]
+    fn t018_a_signature_that_was_made_without_a_nonce_is_refused() {
+        // R is the identity and S is k·a (RFC 8032, section 5.1.6, with r = 0), computed by
+        // hand: a plain `verify` takes it, `verify_strict` takes no R of small order.
+        let without_nonce = "0100000000000000000000000000000000000000000000000000000000000000\
+                             a4402f7a3d270be4255b95e82d5bbea5885fd4e62f3df9f708b2a5e148d8210a";
+        let bytes = data_encoding::HEXLOWER.decode(without_nonce.as_bytes()).unwrap();
+        assert!(!key().public().verifies(b"any message", &bytes.try_into().unwrap()));
+        assert!(key().public().verifies(b"any message", &key().sign(b"any message")));
     }
 
     #[test]

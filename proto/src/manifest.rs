@@ -389,7 +389,11 @@ pub(crate) mod tests {
             (r#""length":7"#, r#""length":7,"length":8"#),
             (r#""name":"nginx.service""#, r#""name":"nginx.service","name":"x.service""#),
             (r#""name":"nginx.service""#, r#""name":"nginx.service","more":1"#),
+            (r#""length":7"#, r#""length":7,"more":1"#),
             (r#""soak_seconds":10"#, r#""soak_seconds":10,"more":1"#),
+            (r#""deadline_seconds":90"#, r#""deadline_seconds":90,"more":1"#),
+            (r#""timeout_seconds":5"#, r#""timeout_seconds":5,"more":1"#),
+            (r#""dirty":false"#, r#""dirty":false,"more":1"#),
             (r#"{"unit":"#, r#"{"tcp":{"address":"127.0.0.1:1"},"unit":"#),
         ] {
             assert!(text.contains(from), "{from}");

@@ -154,6 +154,21 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn t004_unknown_and_duplicate_fields_are_refused_at_every_depth() {
+        let text = String::from_utf8(root(1, &[2]).to_bytes().unwrap()).unwrap();
+        for (from, to) in [
+            (r#""version":1"#, r#""version":1,"more":1"#),
+            (r#""version":1"#, r#""version":1,"version":2"#),
+            (r#""version":1"#, r#""version":1,"\u0076ersion":2"#),
+            (r#""threshold":1"#, r#""threshold":1,"more":1"#),
+            (r#""threshold":1"#, r#""threshold":1,"threshold":2"#),
+        ] {
+            assert!(text.contains(from), "{from}");
+            assert!(Root::parse(text.replacen(from, to, 1).as_bytes()).is_err(), "{to}");
+        }
+    }
+
+    #[test]
     fn t012_a_threshold_that_nobody_or_anybody_reaches_is_refused() {
         assert!(root(2, &[2, 3]).to_bytes().is_ok());
         assert!(root(0, &[2]).to_bytes().is_err());

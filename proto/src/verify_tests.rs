@@ -49,7 +49,7 @@ fn t007_a_document_of_another_kind_is_not_a_manifest() {
 }
 
 #[test]
-fn t009_a_threshold_counts_keys_not_signatures_and_not_ids() {
+fn t009_t010_a_threshold_counts_keys_not_signatures_and_not_ids() {
     let root = pinned(2, &[2, 3]);
     let (two, three, stranger) = (key(2), key(3), key(9));
     let refused = |keys: &[&SecretKey]| {
@@ -64,9 +64,15 @@ fn t009_a_threshold_counts_keys_not_signatures_and_not_ids() {
     let text = String::from_utf8(signed_by(&[&two, &three])).unwrap();
     let relabelled = text.replace(&two.public().id().to_string(), "whoever");
     assert!(manifest(relabelled.as_bytes(), &root, now()).is_ok());
-    let twice = String::from_utf8(signed_by(&[&two, &two])).unwrap();
-    let twice = twice.replacen(&two.public().id().to_string(), "somebody else", 1);
-    assert!(manifest(twice.as_bytes(), &root, now()).is_err());
+    // One signature twice, and under another name (CVE-2026-6966); `sign` would not.
+    let mut twice: serde_json::Value = serde_json::from_slice(&signed_by(&[&two])).unwrap();
+    let mut again = twice["signatures"][0].clone();
+    for name in [again["keyid"].clone(), "somebody else".into()] {
+        again["keyid"] = name;
+        twice["signatures"].as_array_mut().unwrap().push(again.clone());
+        let refused = manifest(twice.to_string().as_bytes(), &root, now());
+        assert!(matches!(refused, Err(Error::TooFewSignatures { found: 1, .. })));
+    }
 }
 
 #[test]
@@ -78,7 +84,7 @@ fn t021_a_manifest_of_another_fleet_is_refused() {
 }
 
 #[test]
-fn only_the_trust_root_raises_the_epoch() {
+fn t025_only_the_trust_root_raises_the_epoch() {
     let mut later = full();
     later.epoch = Epoch::new(1);
     let signed = Envelope::sign(manifest::TYPE, &later.to_bytes().unwrap(), &[&key(2)]).unwrap();

@@ -25,6 +25,8 @@
 //! | [`control_plane`] | the real `floe serve` |
 //! | [`host`] | a machine with the real `floe-agent` |
 //! | [`attacker`] | who owns the control plane, or the bucket |
+//!
+//! [`guards`] is the list of what the tests stand for; `make guards` proves it.
 
 #![allow(
     clippy::unwrap_used,
@@ -37,6 +39,7 @@
 
 pub mod attacker;
 pub mod control_plane;
+pub mod guards;
 pub mod host;
 pub mod operator;
 pub mod repository;

@@ -84,6 +84,13 @@ fn compress(archive: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn without_a_checksum(archive: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.include_contentsize(false).unwrap();
+    encoder.write_all(archive).unwrap();
+    encoder.finish().unwrap()
+}
+
 fn refused(packed: &[u8], limits: &Limits) -> Error {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("outside"), "untouched").unwrap();
@@ -305,6 +312,8 @@ fn t055_nothing_stands_before_behind_or_between() {
         compress(&archive.0),
         compress(&[archive.0.clone(), vec![0; 512]].concat()),
         compress(&[archive.0.clone(), vec![0; 512], archive.0.clone()].concat()),
+        compress(&[archive.0.clone(), vec![0; 512], vec![1; 512]].concat()),
+        without_a_checksum(&whole),
         compress(&[]),
         Vec::new(),
     ] {
