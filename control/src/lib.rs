@@ -9,7 +9,8 @@
 //!
 //! * [`cli`]: what can be typed; [`repository`]: the operator's files; [`bundle`]: a role
 //!   becomes signed bytes.
-//! * [`serve`]: the control plane's edge; [`store`], [`objects`], [`enrol`]: what it keeps.
+//! * [`serve`]: the control plane's edge; [`store`], [`objects`], [`enrol`]: what it keeps;
+//!   [`operator`]: who may change it.
 //! * [`rollout`]: which host gets what, when; [`session`]: live agents.
 
 pub mod bundle;
@@ -18,6 +19,7 @@ pub mod clock;
 mod durable;
 pub mod enrol;
 pub mod objects;
+pub mod operator;
 pub mod repository;
 pub mod rollout;
 pub mod serve;

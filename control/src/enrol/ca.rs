@@ -115,14 +115,8 @@ impl Authority {
     /// Whether `directory` holds credentials, as [`Credentials::write`] leaves them,
     /// of this CA that are good until `then` at least.
     pub fn still_good(&self, directory: &Path, then: Timestamp) -> bool {
-        let file = |name| fs::read(directory.join(name)).unwrap_or_default();
-        let ends = |chain: Vec<CertificateDer<'_>>| {
-            let (_, leaf) = x509_parser::parse_x509_certificate(chain.first()?).ok()?;
-            Some(leaf.validity().not_after.timestamp())
-        };
-        let not_after = floe_proto::transport::certificates(&file("cert.pem")).ok().and_then(ends);
-        file("ca.pem") == self.root_pem.as_bytes()
-            && not_after.is_some_and(|end| end.saturating_mul(1_000_000) > then.as_micros())
+        let ca = fs::read(directory.join("ca.pem")).unwrap_or_default();
+        ca == self.root_pem.as_bytes() && written(directory).is_some_and(|(_, end)| end > then)
     }
 
     fn issue_with_key(
@@ -208,6 +202,17 @@ impl Credentials {
         }
         Ok(())
     }
+}
+
+/// Of the certificate in `directory`, as [`Credentials::write`] leaves it: SHA-256 of
+/// its public key (SubjectPublicKeyInfo), and when it expires.
+pub fn written(directory: &Path) -> Option<(Digest, Timestamp)> {
+    let chain = floe_proto::transport::certificates(&fs::read(directory.join("cert.pem")).ok()?);
+    let chain = chain.ok()?;
+    let (_, leaf) = x509_parser::parse_x509_certificate(chain.first()?).ok()?;
+    let seconds = leaf.validity().not_after.timestamp();
+    let expires = Timestamp::from_micros(seconds.saturating_mul(1_000_000));
+    Some((Digest::of(leaf.public_key().raw), expires))
 }
 
 /// A public key whose owner proved that they hold the other half.

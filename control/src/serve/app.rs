@@ -5,6 +5,7 @@ use floe_proto::root::Root;
 use floe_proto::verify::Verified;
 use tokio_util::sync::CancellationToken;
 
+use super::roster::Roster;
 use crate::enrol::attempts::Attempts;
 use crate::enrol::ca::Authority;
 use crate::objects::Objects;
@@ -22,6 +23,8 @@ pub struct App {
     pub store: Store,
     /// Where payloads lie.
     pub objects: Objects,
+    /// Who is an operator.
+    pub roster: Roster,
     /// Who makes certificates.
     pub authority: Authority,
     /// Who tried too often to enrol.

@@ -1,12 +1,13 @@
-//! Who calls, and who may call what: one table.
+//! Who calls. What they may call is in [`super::table`].
 //!
 //! TLS has proved by now that a certificate is of our CA and that the caller holds
 //! its key; this file reads whom it speaks for. A certificate that is not exactly
 //! as we issue them speaks for nobody, and neither does one that has expired since:
 //! connections and TLS sessions last longer than a handshake.
 
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use floe_proto::digest::Digest;
 use floe_proto::id::{Fleet, HostId};
@@ -15,42 +16,43 @@ use floe_proto::time::Timestamp;
 use tonic::{Request, Status};
 use x509_parser::extensions::GeneralName;
 
-use crate::clock;
+use crate::operator::OperatorRole;
 
-/// The services, as far as it matters who calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    /// A machine becomes a host.
-    Enrolment,
-    /// A host's stream.
-    HostSession,
-    /// What an operator can ask.
-    Operator,
+/// Who calls, as far as it matters for what they may call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// No certificate that speaks for anybody.
+    Nobody,
+    /// A host.
+    Host(HostId),
+    /// An operator.
+    Operator {
+        /// Their name.
+        name: String,
+        /// Their role; `None` where the certificate is not on record as theirs.
+        role: Option<OperatorRole>,
+    },
+    /// The control plane, which calls nobody.
+    Control,
 }
 
-/// THE table: whether `subject` may call `service`.
-fn may_call(subject: Option<&Subject>, service: Service) -> Result<(), Status> {
-    match (service, subject) {
-        (Service::Enrolment, _)
-        | (Service::HostSession, Some(Subject::Host(_)))
-        | (Service::Operator, Some(Subject::Operator(_))) => Ok(()),
-        (Service::HostSession | Service::Operator, None) => {
-            Err(Status::unauthenticated("this needs a valid certificate of the fleet's CA"))
-        }
-        (Service::HostSession, Some(Subject::Operator(_) | Subject::Control)) => {
-            Err(Status::permission_denied("this is for hosts only"))
-        }
-        (Service::Operator, Some(Subject::Host(_) | Subject::Control)) => {
-            Err(Status::permission_denied("this is for operators only"))
+impl Caller {
+    /// For the audit log; empty for nobody.
+    pub(super) fn actor(&self) -> String {
+        match self {
+            Self::Nobody => String::new(),
+            Self::Host(id) => format!("host/{id}"),
+            Self::Operator { name, .. } => format!("operator/{name}"),
+            Self::Control => "control".to_owned(),
         }
     }
-}
 
-impl Service {
-    /// Lets a request pass, or refuses it by the table; a tonic interceptor.
-    pub fn admit(self, request: Request<()>) -> Result<Request<()>, Status> {
-        may_call(peer(&request)?.subject_at(clock::now()), self)?;
-        Ok(request)
+    /// An operator's role, for the audit log; else empty.
+    pub(super) fn role(&self) -> &'static str {
+        match self {
+            Self::Operator { role: Some(role), .. } => role.as_str(),
+            Self::Operator { role: None, .. } | Self::Nobody | Self::Host(_) | Self::Control => "",
+        }
     }
 }
 
@@ -63,12 +65,13 @@ pub struct Peer {
 
 /// Whom a certificate speaks for.
 #[derive(Debug, PartialEq, Eq)]
-struct Speaker {
-    subject: Subject,
+pub(super) struct Speaker {
+    /// Who.
+    pub(super) subject: Subject,
     /// SHA-256 of its public key (SubjectPublicKeyInfo).
-    key: Digest,
+    pub(super) key: Digest,
     /// From when on it speaks for nobody.
-    expires: Timestamp,
+    pub(super) expires: Timestamp,
 }
 
 /// A host that calls, by its certificate.
@@ -92,14 +95,19 @@ impl Peer {
         self.speaker.as_ref().map(|speaker| &speaker.subject)
     }
 
-    fn subject_at(&self, now: Timestamp) -> Option<&Subject> {
-        let speaker = self.speaker.as_ref().filter(|speaker| now < speaker.expires)?;
-        Some(&speaker.subject)
+    /// Whom it speaks for now; `None` for a stranger, and once it has expired.
+    pub(super) fn speaker_at(&self, now: Timestamp) -> Option<&Arc<Speaker>> {
+        self.speaker.as_ref().filter(|speaker| now < speaker.expires)
+    }
+
+    /// Where it connected from.
+    pub(super) fn address(&self) -> IpAddr {
+        self.address.ip()
     }
 }
 
-/// The host that calls. For handlers of [`Service::HostSession`]; whether it is
-/// still on record, and with this key, is the store's to say.
+/// The host that calls. For handlers of what hosts may call; whether it is still on
+/// record, and with this key, is the store's to say.
 pub fn host<T>(request: &Request<T>) -> Result<Host, Status> {
     match peer(request)?.speaker.as_deref() {
         Some(Speaker { subject: Subject::Host(id), key, .. }) => {
@@ -111,7 +119,7 @@ pub fn host<T>(request: &Request<T>) -> Result<Host, Status> {
     }
 }
 
-/// The operator who calls. For handlers of [`Service::Operator`].
+/// The operator who calls. For handlers of what operators may call.
 pub fn operator<T>(request: &Request<T>) -> Result<String, Status> {
     match peer(request)?.subject() {
         Some(Subject::Operator(name)) => Ok(name.clone()),
@@ -123,7 +131,34 @@ pub fn operator<T>(request: &Request<T>) -> Result<String, Status> {
 
 /// Where the call comes from.
 pub fn address<T>(request: &Request<T>) -> Result<IpAddr, Status> {
-    Ok(peer(request)?.address.ip())
+    Ok(peer(request)?.address())
+}
+
+/// Says what a call is about, for the audit log: a role, a host, a serial. The first
+/// word stands. Where the request is taken apart before that is known, [`topic`].
+pub fn about<T>(request: &Request<T>, what: impl Display) {
+    topic(request).is(what);
+}
+
+/// Where to say later what a call is about.
+pub fn topic<T>(request: &Request<T>) -> Topic {
+    request.extensions().get::<Topic>().cloned().unwrap_or_default()
+}
+
+/// What one call is about, for the audit log.
+#[derive(Clone, Debug, Default)]
+pub struct Topic(Arc<OnceLock<String>>);
+
+impl Topic {
+    /// Says it.
+    pub fn is(&self, what: impl Display) {
+        let _ = self.0.set(what.to_string());
+    }
+
+    /// What was said.
+    pub(super) fn text(&self) -> &str {
+        self.0.get().map_or("", String::as_str)
+    }
 }
 
 fn peer<T>(request: &Request<T>) -> Result<&Peer, Status> {
@@ -154,25 +189,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock;
     use crate::enrol::ca::{Authority, HOST_LIFETIME, RequestedKey};
-
-    #[test]
-    fn the_table_lets_each_kind_into_its_own_service_only() {
-        let host = Subject::Host("local-a".parse().unwrap());
-        let operator = Subject::Operator("ada".into());
-        let callers = [None, Some(&host), Some(&operator), Some(&Subject::Control)];
-        let allowed = |service| callers.map(|caller| may_call(caller, service).is_ok());
-        assert_eq!(allowed(Service::Enrolment), [true, true, true, true]);
-        assert_eq!(allowed(Service::HostSession), [false, true, false, false]);
-        assert_eq!(allowed(Service::Operator), [false, false, true, false]);
-    }
-
-    #[test]
-    fn who_has_no_certificate_is_told_apart_from_who_has_the_wrong_one() {
-        let code = |caller| may_call(caller, Service::Operator).unwrap_err().code();
-        assert_eq!(code(None), tonic::Code::Unauthenticated);
-        assert_eq!(code(Some(&Subject::Control)), tonic::Code::PermissionDenied);
-    }
 
     #[test]
     fn a_certificate_speaks_for_its_one_id_in_its_own_fleet() {
@@ -205,8 +223,8 @@ mod tests {
         let peer = Peer::new(([127, 0, 0, 1], 1).into(), Some(&issued.certificate), &fleet);
         let end = now.after(HOST_LIFETIME);
         let before = Timestamp::from_micros(end.as_micros() - 2_000_000);
-        assert!(peer.subject_at(before).is_some());
-        assert_eq!(peer.subject_at(end.after(Duration::from_secs(1))), None);
+        assert!(peer.speaker_at(before).is_some());
+        assert_eq!(peer.speaker_at(end.after(Duration::from_secs(1))), None);
 
         let mut request = Request::new(());
         request.extensions_mut().insert(peer);

@@ -9,25 +9,7 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic_prost::ProstCodec;
 
 use super::*;
-
-/// THE list.
-const METHODS: [(&str, Service); 15] = [
-    ("Enrolment/Enrol", Service::Enrolment),
-    ("Enrolment/RenewExpired", Service::Enrolment),
-    ("HostSession/LocatePayload", Service::HostSession),
-    ("HostSession/Open", Service::HostSession),
-    ("HostSession/Renew", Service::HostSession),
-    ("Operator/BeginPublication", Service::Operator),
-    ("Operator/CreateJoinToken", Service::Operator),
-    ("Operator/FinishPublication", Service::Operator),
-    ("Operator/HostLogs", Service::Operator),
-    ("Operator/ListHosts", Service::Operator),
-    ("Operator/NewestManifest", Service::Operator),
-    ("Operator/ShowHost", Service::Operator),
-    ("Operator/ShowRollout", Service::Operator),
-    ("Operator/StartRollout", Service::Operator),
-    ("Operator/WatchRollout", Service::Operator),
-];
+use crate::serve::table::{Need, TABLE};
 
 const PROTOS: [&str; 3] = [
     include_str!("../../../proto/floe/v1/enrolment.proto"),
@@ -59,7 +41,8 @@ fn t086_every_method_is_entered() {
             known.extend(word("rpc ").map(|method| format!("{service}/{method}")));
         }
     }
-    let entered: BTreeSet<_> = METHODS.iter().map(|(method, _)| (*method).to_owned()).collect();
+    let entered: BTreeSet<_> = TABLE.iter().map(|rule| rule.action().to_owned()).collect();
+    assert_eq!(entered.len(), TABLE.len(), "a method is entered once");
     assert_eq!(known, entered);
 }
 
@@ -85,7 +68,7 @@ async fn t085_t086_every_caller_reaches_exactly_what_is_meant_for_it() {
         })
     };
     use Reach::{Denied, Handler, Nowhere, Unknown};
-    // In each service: Enrolment, HostSession, Operator.
+    // What anyone, hosts and operators may call.
     let callers = [
         ("nobody", None, [Handler, Unknown, Unknown]),
         ("the host", Some(host), [Handler, Handler, Denied]),
@@ -103,6 +86,11 @@ async fn t085_t086_every_caller_reaches_exactly_what_is_meant_for_it() {
         ),
         ("who has two ids", Some(plain(&[&admin, local_a])), [Handler, Unknown, Unknown]),
         ("who has no id", Some(plain(&[])), [Handler, Unknown, Unknown]),
+        (
+            "an operator whose certificate is not on record",
+            Some(plain(&[&admin])),
+            [Handler, Denied, Denied],
+        ),
         (
             "an operator of another fleet",
             Some(plain(&["spiffe://example.org/operator/admin"])),
@@ -131,13 +119,14 @@ async fn t085_t086_every_caller_reaches_exactly_what_is_meant_for_it() {
     ];
     for (name, identity, reaches) in callers {
         let channel = running.try_channel(identity).await;
-        for (method, service) in METHODS {
-            let [enrolment, session, operator] = reaches;
-            let expected = match service {
-                Service::Enrolment => enrolment,
-                Service::HostSession => session,
-                Service::Operator => operator,
+        for rule in TABLE {
+            let [anyone, hosts, operators] = reaches;
+            let expected = match rule.need {
+                Need::Anyone => anyone,
+                Need::Host => hosts,
+                Need::Viewer | Need::Deployer | Need::Admin => operators,
             };
+            let method = rule.action();
             let reach = match &channel {
                 Ok(channel) => call(channel.clone(), method).await,
                 Err(_) => Nowhere,

@@ -1,7 +1,7 @@
 //! The one place where a control plane is put together, and taken apart again.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::{Router, Server};
+use tower::layer::util::{Identity as Unlayered, Stack};
 use tracing::{info, warn};
 
 use super::accept::{self, Acceptor};
@@ -29,10 +29,11 @@ use super::api::enrolment::Enrolment;
 use super::api::operator::Operator;
 use super::api::session::Session;
 use super::app::App;
-use super::auth::Service;
 use super::bucket;
 use super::config::ServeConfig;
+use super::gate::Gate;
 use super::port::{self, Port};
+use super::roster::{self, Roster};
 use crate::clock;
 use crate::enrol::attempts::Attempts;
 use crate::enrol::ca::{self, Authority};
@@ -40,7 +41,7 @@ use crate::objects::s3::Settings;
 use crate::objects::{Embedded, Objects, embedded, s3};
 use crate::rollout::{Drive, Rollouts};
 use crate::session::{Sessions, keep};
-use crate::store::{self, DataDir, DataDirError, Store};
+use crate::store::{self, DataDir, DataDirError, OperatorCertificate, Store};
 
 /// Where a control plane can be reached, once it can.
 #[derive(Clone, Debug)]
@@ -73,7 +74,6 @@ pub async fn serve(
         Port::bind("objects", config.objects_listen, config.objects_url.as_deref()).await?;
 
     let authority = Authority::open(&data.subdirectory("ca")?, &config.fleet, now)?;
-    let operator = first_operator(data.subdirectory("operator/admin")?, &authority, now)?;
     let control = authority.issue_control(&port::names(&[&grpc, &bucket])?, now)?;
     let ca = [authority.root().clone()];
 
@@ -94,6 +94,10 @@ pub async fn serve(
         receiver
     };
 
+    let store = Store::open(&data.path().join("floe.sqlite")).await?;
+    let roster = Roster::open(store.clone(), now).await?;
+    let operator = data.subdirectory("operator/admin")?;
+    first_operator(&operator, &authority, &roster, now).await?;
     let bound = Bound { url: grpc.url.clone(), objects_url: bucket.url.clone(), operator };
     let embedded = Embedded::open(&data.subdirectory("objects")?)?;
     let mut tls = transport::server_config(control.identity(), &ca)?;
@@ -110,13 +114,13 @@ pub async fn serve(
     })?;
     objects.create_bucket().await?;
 
-    let store = Store::open(&data.path().join("floe.sqlite")).await?;
     let (sessions, rollouts) = live(&store, &stop, &mut tasks).await?;
     let app = Arc::new(App {
         fleet: config.fleet.clone(),
         root,
         store: store.clone(),
         objects,
+        roster: roster.clone(),
         authority,
         attempts: Attempts::default(),
         rollouts,
@@ -127,7 +131,9 @@ pub async fn serve(
     let tls = transport::server_config(control.identity(), &ca)?;
     let incoming = connections(grpc, tls, Some(Arc::default()), &mut tasks);
     let incoming = ReceiverStream::new(incoming).map(Ok::<_, io::Error>);
-    let server = router(&app).serve_with_incoming_shutdown(incoming, closing.cancelled());
+    let gate = Gate::new(roster, store.clone());
+    let server =
+        router(&app, gate.clone()).serve_with_incoming_shutdown(incoming, closing.cancelled());
     info!(url = bound.url, objects_url = bound.objects_url, "listening");
     ready(&bound);
 
@@ -141,6 +147,9 @@ pub async fn serve(
     closing.cancel();
     if timeout(PATIENCE, &mut server).await.is_err() {
         warn!("connections are still open; they are cut");
+    }
+    if timeout(PATIENCE, gate.finish()).await.is_err() {
+        warn!("calls are still under way; the audit log may miss them");
     }
     stop.cancel();
     if timeout(PATIENCE, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
@@ -164,16 +173,24 @@ pub async fn terminated() {
 }
 
 /// The first operator, `admin`, gets credentials at the first start, and new ones
-/// at a start when those will not last much longer.
-fn first_operator(
-    directory: PathBuf,
+/// at a start when those will not last much longer; none once they were revoked.
+async fn first_operator(
+    directory: &Path,
     authority: &Authority,
+    roster: &Roster,
     now: Timestamp,
-) -> Result<PathBuf, ca::Error> {
-    if !authority.still_good(&directory, now.after(RENEWED_BEFORE)) {
-        authority.issue_operator("admin", now)?.write(&directory, authority)?;
+) -> Result<(), Error> {
+    if !roster.wants_first().await? {
+        return Ok(());
     }
-    Ok(directory)
+    if !authority.still_good(directory, now.after(RENEWED_BEFORE)) {
+        authority.issue_operator(roster::FIRST, now)?.write(directory, authority)?;
+    }
+    if let Some((key, expires)) = ca::written(directory) {
+        let operator = roster::FIRST.to_owned();
+        roster.begin(OperatorCertificate { key, operator, issued: now, expires }).await?;
+    }
+    Ok(())
 }
 
 /// As many open files as the system lets us have: the usual soft limit of 1,024 is
@@ -200,8 +217,8 @@ async fn live(
     Ok((sessions, rollouts))
 }
 
-/// All services, each behind the table of who may call it.
-fn router(app: &Arc<App>) -> Router {
+/// All services, behind the gate.
+fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
     let enrolment = EnrolmentServer::new(Enrolment::new(Arc::clone(app)))
         .max_decoding_message_size(MAX_ENROL_BYTES);
     let session = HostSessionServer::new(Session::new(Arc::clone(app)))
@@ -215,13 +232,10 @@ fn router(app: &Arc<App>) -> Router {
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
         .max_concurrent_streams(MAX_STREAMS)
-        .add_service(InterceptedService::new(enrolment, |request| {
-            Service::Enrolment.admit(request)
-        }))
-        .add_service(InterceptedService::new(session, |request| {
-            Service::HostSession.admit(request)
-        }))
-        .add_service(InterceptedService::new(operator, |request| Service::Operator.admit(request)))
+        .layer(gate)
+        .add_service(enrolment)
+        .add_service(session)
+        .add_service(operator)
 }
 
 /// Connections whose handshake is done and that nobody serves yet.

@@ -1,7 +1,7 @@
 //! The server's edge: TLS, who may call what, and handlers that parse, call, answer.
 //!
 //! ```text
-//! TCP ─▶ accept (TLS 1.3, bounded) ─▶ auth (one table) ─▶ api ─▶ store, rollout, session, enrol
+//! TCP ─▶ accept (TLS 1.3, bounded) ─▶ gate (one table) ─▶ api ─▶ store, rollout, session, enrol
 //!                └─ objects: the embedded bucket, on a port of its own
 //! ```
 //!
@@ -14,9 +14,13 @@ pub mod app;
 pub mod auth;
 mod bucket;
 pub mod config;
+mod gate;
 mod guests;
 pub mod listen;
 pub mod port;
+mod quota;
+pub mod roster;
+mod table;
 
 pub use config::ServeConfig;
 pub use listen::{Bound, Error, serve, terminated};

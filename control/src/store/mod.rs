@@ -1,7 +1,7 @@
 //! What the control plane remembers, in SQL: one file a noun.
 //!
 //! ```text
-//! data_dir ─▶ pool ─▶ hosts, tokens, manifests, rollouts, activations, output
+//! data_dir ─▶ pool ─▶ hosts, tokens, manifests, rollouts, activations, output, …
 //! lock,       Store   rows become our types here, and nowhere else
 //! version
 //! ```
@@ -11,18 +11,22 @@
 //! heartbeat never gets here.
 
 mod activations;
+mod audit;
 mod data_dir;
 mod hosts;
 mod manifests;
+mod operators;
 mod output;
 mod pool;
 mod rollouts;
 mod tokens;
 
 pub use activations::Activation;
+pub use audit::{AuditEntry, AuditQuery, AuditRecord, Chain};
 pub use data_dir::{DataDir, Error as DataDirError};
 pub use hosts::HostRecord;
 pub use manifests::{Begun, ManifestRecord};
+pub use operators::{Added, OperatorCertificate, OperatorRecord, Revoked};
 pub use output::Line;
 pub use pool::{Error, Store};
 pub use tokens::{Redeemed, Redemption, TokenRecord};

@@ -38,8 +38,10 @@ impl pb::enrolment_server::Enrolment for Enrolment {
         if !app.attempts.may_try(address, now) {
             return Err(Status::resource_exhausted("too many attempts; try again in a minute"));
         }
+        let topic = auth::topic(&request);
         let request = request.into_inner();
         let host: HostId = request.host.parse().map_err(failure::malformed)?;
+        topic.is(&host);
         let token = match request.attestation {
             Some(pb::enrol_request::Attestation::Token(token)) => token,
             Some(pb::enrol_request::Attestation::AwsIid(_)) | None => {

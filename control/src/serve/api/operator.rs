@@ -53,9 +53,10 @@ impl pb::operator_server::Operator for Operator {
         request: Request<pb::BeginPublicationRequest>,
     ) -> Result<Response<pb::BeginPublicationReply>, Status> {
         let (app, now) = (&self.app, clock::now());
-        let publisher = auth::operator(&request)?;
+        let (publisher, topic) = (auth::operator(&request)?, auth::topic(&request));
         let envelope = request.into_inner().manifest_envelope;
         let manifest = verify::manifest(&envelope, &app.root, now).map_err(refused)?;
+        topic.is(format_args!("{} serial {}", manifest.role, manifest.serial));
         let (payload, length) = (manifest.payload.sha256, manifest.payload.length.get());
         let record = ManifestRecord {
             digest: manifest.digest(),
@@ -107,6 +108,7 @@ impl pb::operator_server::Operator for Operator {
         let unknown = || Status::failed_precondition("no publication of this manifest was begun");
         let manifest = app.store.manifest(&digest).await.map_err(failure::of_store)?;
         let manifest = manifest.ok_or_else(unknown)?;
+        auth::about(&request, format_args!("{} serial {}", manifest.role, manifest.serial));
         let there = app.objects.presence(&manifest.payload, manifest.payload_length).await;
         match there.map_err(of_objects)? {
             Presence::There => {}
@@ -135,9 +137,10 @@ impl pb::operator_server::Operator for Operator {
         &self,
         request: Request<pb::StartRolloutRequest>,
     ) -> Result<Response<pb::Rollout>, Status> {
-        let operator = auth::operator(&request)?;
+        let (operator, topic) = (auth::operator(&request)?, auth::topic(&request));
         let pb::StartRolloutRequest { role: name, epoch, serial } = request.into_inner();
         let role = role(&name)?;
+        topic.is(format_args!("{role} serial {serial}"));
         let epoch = Epoch::new(u32::try_from(epoch).map_err(failure::malformed)?);
         let serial = Serial::try_from(serial).map_err(failure::malformed)?;
         let started = self.app.rollouts.start(role, epoch, serial).await.map_err(of_rollout)?;
@@ -226,11 +229,13 @@ impl pb::operator_server::Operator for Operator {
         request: Request<pb::CreateJoinTokenRequest>,
     ) -> Result<Response<pb::CreateJoinTokenReply>, Status> {
         let (app, now) = (&self.app, clock::now());
-        let creator = auth::operator(&request)?;
+        let (creator, topic) = (auth::operator(&request)?, auth::topic(&request));
         let pb::CreateJoinTokenRequest { role: name, host: only, ttl_seconds } =
             request.into_inner();
         let role = role(&name)?;
         let only = if only.is_empty() { None } else { Some(host(&only)?) };
+        let whom = only.as_ref().map_or("any host", HostId::as_str);
+        topic.is(format_args!("{role} for {whom}"));
         let lifetime = match ttl_seconds {
             0 => DEFAULT_TOKEN_LIFETIME,
             seconds => Duration::from_secs(seconds.into()),
