@@ -9,13 +9,15 @@
 //! ```
 //!
 //! [`run`] puts them together and is the only file that knows all of them; [`cli`]
-//! is what can be typed. [`config`], [`telemetry`] and [`backoff`] know none of the
-//! others.
+//! is what can be typed. [`trust`] is the newest trust root, by which the activation
+//! judges and which the session leads on. [`config`], [`telemetry`], [`backoff`] and
+//! `durable` know none of the others.
 
 pub mod activation;
 pub mod backoff;
 pub mod cli;
 pub mod config;
+mod durable;
 pub mod host;
 pub mod identity;
 pub mod run;
@@ -24,3 +26,4 @@ pub mod status;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+pub mod trust;

@@ -16,11 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use floe_proto::admit::Host;
-use floe_proto::id::Fleet;
 use floe_proto::pb;
-use floe_proto::root::Root;
 use floe_proto::transport;
-use floe_proto::verify::{self, Verified};
 use floe_proto::version::AgentVersion;
 use log::{error, info, warn};
 use rustls::pki_types::CertificateDer;
@@ -42,6 +39,7 @@ use crate::host::{salvage, system};
 use crate::identity::{self, Attestation, Imds, Terms};
 use crate::session::{self, Session};
 use crate::telemetry::Chain;
+use crate::trust::{self, Roots};
 
 /// How `run` ended, without anything being wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +59,8 @@ enum Done {
 /// What the files of the configuration hold.
 struct Pinned {
     config: Config,
-    root: Verified<Root>,
+    /// The envelope.
+    root: Vec<u8>,
     ca: Vec<CertificateDer<'static>>,
 }
 
@@ -86,7 +85,9 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
     info!(role:% = config.role; "floe-agent {} started", env!("CARGO_PKG_VERSION"));
 
-    let (session, handle) = session::open();
+    let roots = Roots::begin(&config.state_directory, &config.fleet, &root)?;
+    let trust = roots.believed();
+    let (session, handle) = session::open(roots);
     let clock = HostClock::new(&state.floors);
     let machine = HostMachine::new(paths, ca.clone(), handle.clone());
     let ports = Ports {
@@ -95,7 +96,8 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
         clock,
         reports: handle.clone(),
         tell: handle.clone(),
-        door: Door { root, host: host.clone(), closed: closed(loss) },
+        door: Door { host: host.clone(), closed: closed(loss) },
+        trust,
     };
     let wanted = handle.assignments();
 
@@ -173,12 +175,12 @@ async fn keep_session(
             return std::future::pending().await;
         }
     };
-    let state_directory = &config.state_directory;
-    session.keep(&config.control_plane, tls, || hello(state_directory, system)).await;
+    let (state_directory, process) = (&config.state_directory, process());
+    session.keep(&config.control_plane, tls, || hello(state_directory, system, &process)).await;
 }
 
 /// What the host is now; read anew for each stream.
-fn hello(state_directory: &Path, system: &str) -> pb::Hello {
+fn hello(state_directory: &Path, system: &str, process: &str) -> pb::Hello {
     let confirmed = match journal::read(state_directory) {
         Ok(found) => found.state.floors.confirmed,
         Err(error) => {
@@ -198,7 +200,17 @@ fn hello(state_directory: &Path, system: &str) -> pb::Hello {
         }),
         running: seen.running.map(String::from).unwrap_or_default(),
         root_version: 0,
-        process: String::new(),
+        process: process.to_owned(),
+    }
+}
+
+/// A name that no other process has, on this machine or on a copy of its disk. Empty
+/// where the kernel gives no random bytes, which is "not known".
+fn process() -> String {
+    let mut name = [0; 16];
+    match getrandom::fill(&mut name) {
+        Ok(()) => format!("{:032x}", u128::from_be_bytes(name)),
+        Err(_) => String::new(),
     }
 }
 
@@ -226,7 +238,8 @@ fn notify(state: &[NotifyState<'_>]) {
 ///
 /// [`Error`], the first thing that would keep this program from going on.
 pub fn selftest(config_path: &Path) -> Result<(), Error> {
-    let Pinned { config, .. } = read(config_path)?;
+    let Pinned { config, root, .. } = read(config_path)?;
+    trust::look(&config.state_directory, &config.fleet, &root)?;
     journal::read(&config.state_directory)?;
     Ok(())
 }
@@ -236,11 +249,7 @@ fn read(config_path: &Path) -> Result<Pinned, Error> {
     let file = |path: &Path| {
         std::fs::read(path).map_err(|source| Error::Unreadable { file: path.to_owned(), source })
     };
-    let root = verify::pinned_root(&file(&config.trust_root)?)
-        .map_err(|source| Error::Root { file: config.trust_root.clone(), source })?;
-    if root.fleet != config.fleet {
-        return Err(Error::OtherFleet { ours: config.fleet, root: root.fleet.clone() });
-    }
+    let root = file(&config.trust_root)?;
     let ca = transport::certificates(&file(&config.ca)?)
         .map_err(|source| Error::Ca { file: config.ca.clone(), source })?;
     Ok(Pinned { config, root, ca })
@@ -300,24 +309,8 @@ pub enum Error {
         source: io::Error,
     },
     /// The trust root is not to be believed.
-    #[error("the trust root `{}` was refused", file.display())]
-    Root {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        #[source]
-        source: verify::Error,
-    },
-    /// Configuration and trust root disagree.
-    #[error(
-        "this machine is configured for the fleet `{ours}`, but its trust root governs `{root}`"
-    )]
-    OtherFleet {
-        /// By the configuration.
-        ours: Fleet,
-        /// By the trust root.
-        root: Fleet,
-    },
+    #[error(transparent)]
+    Trust(#[from] trust::Error),
     /// The CA is none.
     #[error("the CA `{}` cannot be used", file.display())]
     Ca {
@@ -349,10 +342,7 @@ impl Error {
             Self::Journal(error) => error.advice(),
             Self::Salvage(error) => error.advice(),
             Self::Unreadable { .. } => "put the file there, or correct its path in agent.toml",
-            Self::Root { .. } => {
-                "restore trust.json from the fleet repository; trust no other copy"
-            }
-            Self::OtherFleet { .. } => "use the configuration and the trust root of one fleet",
+            Self::Trust(error) => error.advice(),
             Self::Ca { .. } => {
                 "put the fleet's ca.pem there, as `floe init` or `floe serve` wrote it"
             }
@@ -366,7 +356,7 @@ impl Error {
     /// Whether trust or policy said no, which no other try will change.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Root { .. } | Self::OtherFleet { .. } => true,
+            Self::Trust(error) => error.is_refusal(),
             Self::Config(_)
             | Self::Journal(_)
             | Self::Salvage(_)

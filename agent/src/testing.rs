@@ -19,6 +19,8 @@ use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
 
+pub(crate) mod trust;
+
 /// A CA, and what it issues.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,

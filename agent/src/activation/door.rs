@@ -12,11 +12,19 @@ use floe_proto::verify::{self, Verified};
 
 use super::state::{Fault, Order};
 
+/// Whose signatures count now; see `crate::trust`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Believed {
+    /// The newest trust root that can be read.
+    pub root: Verified<Root>,
+    /// The newest version that was ever believed here. Above that of `root` where it is
+    /// damaged: by what came before it nothing is judged.
+    pub at_least: u32,
+}
+
 /// Who judges what may run here.
 #[derive(Clone, Debug)]
 pub struct Door {
-    /// Whose signatures count.
-    pub root: Verified<Root>,
     /// What is fixed about this host.
     pub host: Host,
     /// Why nothing at all may run, whoever signed it.
@@ -37,7 +45,7 @@ pub struct Admitted {
 }
 
 impl Door {
-    /// Whether this host may run what `envelope` holds.
+    /// Whether this host may run what `envelope` holds, by the trust root of now.
     ///
     /// # Errors
     ///
@@ -45,14 +53,23 @@ impl Door {
     pub fn admit(
         &self,
         envelope: &[u8],
+        believed: &Believed,
         floors: &Floors,
         now: Timestamp,
     ) -> Result<Admitted, Fault> {
         if let Some(why) = &self.closed {
             return Err(why.clone());
         }
+        let Believed { root, at_least } = believed;
+        if root.version < *at_least {
+            let why = format!(
+                "version {at_least} of the trust root, which this host believed, is damaged on its disk; nothing is judged by version {}",
+                root.version
+            );
+            return Err(Fault::new(why));
+        }
         let now = floors.now(now);
-        let verified = verify::manifest(envelope, &self.root, now).map_err(|e| Fault::of(&e))?;
+        let verified = verify::manifest(envelope, root, now).map_err(|e| Fault::of(&e))?;
         admit::admit(&verified, &self.host, floors, now).map_err(|e| Fault::of(&e))?;
         let text = std::str::from_utf8(envelope).map_err(|e| Fault::of(&e))?;
         Ok(Admitted {
@@ -69,9 +86,48 @@ impl Door {
     /// # Errors
     ///
     /// Why not, for people.
-    pub fn readmit(&self, order: &Order, floors: &Floors) -> Result<(), Fault> {
+    pub fn readmit(
+        &self,
+        order: &Order,
+        believed: &Believed,
+        floors: &Floors,
+    ) -> Result<(), Fault> {
         let then = order.manifest.created;
         let floors = Floors { newest_signed: None, ..floors.clone() };
-        self.admit(order.envelope.as_bytes(), &floors, then).map(|_| ())
+        self.admit(order.envelope.as_bytes(), believed, &floors, then).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::trust;
+
+    fn door() -> Door {
+        Door { host: trust::host(), closed: None }
+    }
+
+    fn believed(version: u32, release: &[u8]) -> Believed {
+        let root = verify::pinned_root(&trust::root(version, &[1], release, &[1])).unwrap();
+        Believed { at_least: root.version, root }
+    }
+
+    fn admits(believed: &Believed) -> Result<(), String> {
+        let (envelope, created) = trust::manifest(2);
+        let admitted = door().admit(&envelope, believed, &Floors::default(), created);
+        admitted.map(|_| ()).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn what_a_revoked_key_signed_is_refused_by_the_root_that_revoked_it() {
+        assert_eq!(admits(&believed(1, &[2, 3])), Ok(()));
+        let why = admits(&believed(2, &[3])).unwrap_err();
+        assert!(why.contains("release keys"), "{why}");
+    }
+
+    #[test]
+    fn by_a_root_that_is_older_than_what_was_believed_nothing_is_judged() {
+        let why = admits(&Believed { at_least: 2, ..believed(1, &[2]) }).unwrap_err();
+        assert!(why.contains("version 2"), "{why}");
     }
 }

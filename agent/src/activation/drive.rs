@@ -8,7 +8,7 @@ use floe_proto::time::Timestamp;
 use log::{info, warn};
 use tokio::sync::watch;
 
-use super::door::Door;
+use super::door::{Admitted, Believed, Door};
 use super::event::{Effect, Event};
 use super::ports::{Assignment, Clock, Journal, Machine, News, Progress, Reports, Tell, Unwritten};
 use super::state::{Fault, Order, Phase, State};
@@ -28,6 +28,8 @@ pub struct Ports<M, J, C, R, T> {
     pub tell: T,
     /// Who judges what may run here.
     pub door: Door,
+    /// Whose signatures count: the newest, at each time that something is judged.
+    pub trust: watch::Receiver<Believed>,
 }
 
 /// Why the loop ended, without anything being wrong.
@@ -78,6 +80,7 @@ pub async fn drive<M: Machine, J: Journal, C: Clock, R: Reports, T: Tell>(
                 None => return Ok(Exit::Closed),
             },
         };
+        let event = ports.judge_again(&state).map_or_else(Event::Failed, |()| event);
         let from = state.phase.clone();
         let next = state.clone().on(event, ports.clock.now());
         state = ports.enter(state, next).await?;
@@ -96,14 +99,14 @@ async fn resumed<M: Machine, J, C: Clock, R, T>(
     let now = ports.clock.now();
     // The machine is not trusted to have kept the order safe while it was off.
     if let Some(order) = state.unproven_order()
-        && let Err(why) = ports.door.admit(order.envelope.as_bytes(), &state.floors, now)
+        && let Err(why) = ports.admit(order.envelope.as_bytes(), &state)
     {
         return state.on(Event::Failed(why), now);
     }
     // Judged by its own root and role, this system must take what it was made from: the
     // next version would be refused as well, and nobody could reach this host any more.
     if let Phase::Probation(trial) = &state.phase
-        && let Err(why) = ports.door.readmit(&trial.order, &state.floors)
+        && let Err(why) = ports.door.readmit(&trial.order, &ports.trust.borrow(), &state.floors)
     {
         let why = format!("the new system's agent would refuse the next version: {why}");
         return state.on(Event::Failed(Fault::new(why)), now);
@@ -113,6 +116,25 @@ async fn resumed<M: Machine, J, C: Clock, R, T>(
     }
     let seen = ports.machine.look().await;
     state.resumed(&seen)
+}
+
+impl<M, J, C: Clock, R, T> Ports<M, J, C, R, T> {
+    fn admit(&self, envelope: &[u8], state: &State) -> Result<Admitted, Fault> {
+        self.door.admit(envelope, &self.trust.borrow(), &state.floors, self.clock.now())
+    }
+
+    /// What was believed when it came, and is not running yet, must be believed by a
+    /// trust root that came since: its key may have been revoked.
+    fn judge_again(&mut self, state: &State) -> Result<(), Fault> {
+        if !self.trust.has_changed().unwrap_or(false) {
+            return Ok(());
+        }
+        self.trust.mark_unchanged();
+        match state.unproven_order() {
+            Some(order) => self.admit(order.envelope.as_bytes(), state).map(|_| ()),
+            None => Ok(()),
+        }
+    }
 }
 
 impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
@@ -147,7 +169,7 @@ impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
     async fn receive(&self, state: &State, assignment: Assignment) -> Event {
         let (now, seen) = (self.clock.now(), self.machine.look().await);
         let Assignment { envelope, rollout } = assignment;
-        match self.door.admit(&envelope, &state.floors, now) {
+        match self.admit(&envelope, state) {
             Ok(admitted) => Event::Assigned {
                 order: Box::new(Order {
                     activation: name(Some(admitted.manifest.serial), now),
@@ -181,8 +203,7 @@ impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
         let is_the_same = newest.is_some_and(|assignment| {
             assignment.rollout == settled.rollout
                 && self
-                    .door
-                    .admit(&assignment.envelope, &state.floors, self.clock.now())
+                    .admit(&assignment.envelope, state)
                     .is_ok_and(|admitted| admitted.digest == answered.digest)
         });
         if is_the_same {
@@ -207,3 +228,7 @@ fn name(serial: Option<Serial>, now: Timestamp) -> ActivationId {
     let name = format!("{serial}-{:x}", now.as_micros().unsigned_abs());
     name.parse().unwrap_or_else(|error| unreachable!("digits and a hyphen: {error}"))
 }
+
+#[cfg(test)]
+#[path = "drive_tests.rs"]
+mod tests;

@@ -35,7 +35,7 @@ pub mod phase;
 pub mod ports;
 pub mod probation;
 #[cfg(test)]
-mod property;
+pub(crate) mod property;
 #[cfg(test)]
 mod sentences;
 pub mod settle;

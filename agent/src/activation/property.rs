@@ -39,7 +39,7 @@ fn humans() -> Toplevel {
     toplevel("humans")
 }
 
-pub(super) fn order(serial: u64) -> Order {
+pub(crate) fn order(serial: u64) -> Order {
     let created: Timestamp = "2026-11-22T20:28:00Z".parse().unwrap();
     let probe = Probe::Unit { name: "nginx.service".into() };
     let manifest = Manifest {
@@ -97,7 +97,7 @@ impl Played {
         Self { running, profile, default, armed: false, boot: 1, process, fresh: false }
     }
 
-    fn seen(&self) -> Seen {
+    pub(super) fn seen(&self) -> Seen {
         Seen {
             running: Some(self.running.clone()),
             profile: Some(self.profile.clone()),

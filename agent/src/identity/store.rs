@@ -4,9 +4,8 @@
 //! without it there is at most a key that waits for one. Everything is readable by
 //! root alone. Only the newest certificate is kept, never one of another key.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use floe_proto::id::HostId;
@@ -14,6 +13,8 @@ use floe_proto::transport;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use zeroize::Zeroizing;
+
+use crate::durable;
 
 /// PKCS#8, DER.
 const KEY: &str = "key.der";
@@ -171,26 +172,9 @@ impl Store {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        write_durably(&self.directory, name, bytes)
+        durable::write(&self.directory, name, bytes)
             .map_err(|source| Error::Disk { file: self.directory.join(name), source })
     }
-}
-
-/// Temporary file, fsync, rename, fsync of the directory: after a power cut there is
-/// the old file or the new one.
-fn write_durably(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let temporary = directory.join(format!(".{name}.new"));
-    // A mode is for new files only; what a crash left behind must not lend its own.
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, directory.join(name))?;
-    File::open(directory)?.sync_all()
 }
 
 /// Why there is no identity on the disk.

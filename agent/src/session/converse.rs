@@ -6,7 +6,7 @@ use floe_proto::pb::from_agent::Message as Said;
 use floe_proto::pb::host_session_client::HostSessionClient;
 use floe_proto::pb::to_agent::Message as Heard;
 use floe_proto::pb::{FromAgent, Heartbeat, Hello, ToAgent};
-use log::{debug, info, warn};
+use log::{debug, error, info, warn};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,12 +17,18 @@ use super::handle::{CLOSE_TIMEOUT, Link};
 use super::outbox::Outbox;
 use super::wire::MAX_ENVELOPE;
 use crate::activation::ports::Assignment;
+use crate::telemetry::Chain;
+use crate::trust::Roots;
 
 /// How long the control plane may take to answer a Hello.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Messages on their way into the stream; the outbox holds the rest.
 const IN_FLIGHT: usize = 4;
+
+/// How many trust roots are looked at on one stream. Whoever has more to say is asked
+/// anew, so that no chain keeps a host from all else (docs/trust.md 2.5, catalogue T015).
+pub(super) const MAX_ROOTS: u32 = 64;
 
 /// The heartbeat where the control plane names none, and its bounds, in seconds.
 const DEFAULT_HEARTBEAT: u32 = 30;
@@ -33,6 +39,7 @@ pub(super) struct Ends<'a> {
     pub(super) outbox: &'a Outbox,
     pub(super) wanted: &'a watch::Sender<Option<Assignment>>,
     pub(super) link: &'a watch::Sender<Link>,
+    pub(super) roots: &'a Roots,
 }
 
 /// Opens a stream and serves it. Only returns when it has ended, and says why.
@@ -79,8 +86,19 @@ pub(super) async fn converse(
 }
 
 async fn listen(mut hear: Streaming<ToAgent>, ends: &Ends<'_>) -> Error {
+    let mut roots = 0;
     loop {
         match hear.message().await {
+            // In its turn: an assignment that comes after it is judged by it.
+            Ok(Some(ToAgent { message: Some(Heard::TrustRoot(root)) })) => {
+                if roots == MAX_ROOTS {
+                    return Error::ManyRoots;
+                }
+                roots += 1;
+                if let Err(error) = ends.roots.offer(&root.root_envelope) {
+                    error!("{}; {}", Chain(&error), error.advice());
+                }
+            }
             Ok(Some(ToAgent { message: Some(message) })) => obey(message, ends),
             // A newer control plane may say what we do not know.
             Ok(Some(ToAgent { message: None })) => debug!("a message of an unknown kind came"),
@@ -94,7 +112,7 @@ fn obey(message: Heard, ends: &Ends<'_>) {
     match message {
         Heard::Welcome(_) => debug!("a second welcome came"),
         Heard::ReportReceived(received) => ends.outbox.acknowledge(&received.activation),
-        Heard::TrustRoot(_) | Heard::RenewCertificate(_) => debug!("not followed yet"),
+        Heard::TrustRoot(_) | Heard::RenewCertificate(_) => debug!("not followed here"),
         Heard::Assignment(assignment) if assignment.manifest_envelope.len() > MAX_ENVELOPE => {
             warn!(rollout = assignment.rollout; "an assignment that is too long was left aside");
         }
@@ -139,6 +157,9 @@ pub(super) enum Error {
     /// The control plane does not speak the protocol.
     #[error("the control plane did not say welcome")]
     NoWelcome,
+    /// More trust roots came than are looked at on one stream.
+    #[error("the control plane has more than {MAX_ROOTS} trust roots to tell")]
+    ManyRoots,
     /// The call failed; the status says how.
     #[error("the stream to the control plane broke")]
     Status(#[from] Box<tonic::Status>),

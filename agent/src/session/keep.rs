@@ -20,6 +20,7 @@ use super::outbox::Outbox;
 use crate::activation::ports::Assignment;
 use crate::backoff::Backoff;
 use crate::telemetry::Chain;
+use crate::trust::Roots;
 
 /// The longest first wait; short, since a restarted control plane is soon back.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -35,31 +36,35 @@ pub struct Session {
     outbox: Arc<Outbox>,
     wanted: watch::Sender<Option<Assignment>>,
     link: watch::Sender<Link>,
+    roots: Roots,
 }
 
-/// A session that is not connected yet, and what others hold of it.
-pub fn open() -> (Session, Handle) {
+/// A session that is not connected yet, and what others hold of it. What it hears of
+/// trust roots goes to `roots`.
+pub fn open(roots: Roots) -> (Session, Handle) {
     let outbox = Arc::new(Outbox::default());
     let (wanted, wanted_receiver) = watch::channel(None);
     let (link, link_receiver) = watch::channel(None);
     let handle =
         Handle { outbox: Arc::clone(&outbox), link: link_receiver, wanted: wanted_receiver };
-    (Session { outbox, wanted, link }, handle)
+    (Session { outbox, wanted, link, roots }, handle)
 }
 
 impl Session {
     /// Keeps a stream to the control plane at `url` open until it is dropped, or was
-    /// closed with [`Handle::close`]. `hello` is asked anew for each stream, since what the host runs changes.
+    /// closed with [`Handle::close`]. `hello` is asked anew for each stream, since what
+    /// the host runs changes; the version of the trust root is added here.
     pub async fn keep(self, url: &str, tls: ClientConfig, hello: impl Fn() -> Hello) {
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         let mut said = String::new();
         loop {
-            let began = Instant::now();
+            let (began, version) = (Instant::now(), self.roots.version());
             let ended = self.once(url, tls.clone(), &hello).await;
             if self.outbox.is_closing() {
                 return;
             }
-            if began.elapsed() >= LASTED {
+            // Who walks on is not in trouble: each step was signed by the fleet's root keys.
+            if began.elapsed() >= LASTED || self.roots.version() > version {
                 backoff.reset();
                 said.clear();
             }
@@ -82,8 +87,9 @@ impl Session {
             Err(error) => return error.into(),
         };
         let client = HostSessionClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let ends = Ends { outbox: &self.outbox, wanted: &self.wanted, link: &self.link };
-        converse(client, hello(), ends).await.into()
+        let Self { outbox, wanted, link, roots } = self;
+        let hello = Hello { root_version: roots.version(), ..hello() };
+        converse(client, hello, Ends { outbox, wanted, link, roots }).await.into()
     }
 }
 

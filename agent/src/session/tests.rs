@@ -10,17 +10,19 @@ use floe_proto::pb::to_agent::Message as Heard;
 use floe_proto::report::{Outcome, Phase};
 use floe_proto::time::Timestamp;
 use floe_proto::transport;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Handle, open};
+use crate::activation::door::Believed;
 use crate::activation::ports::{
     Connection as _, Locate as _, News, Progress, Reports as _, Tell as _,
 };
 use crate::activation::state::{Named, Report};
-use crate::testing::Authority;
+use crate::testing::{Authority, trust};
+use crate::trust::Roots;
 
 pub(super) fn id(text: &str) -> ActivationId {
     text.parse().unwrap()
@@ -86,6 +88,10 @@ impl Stream {
             .await;
     }
 
+    async fn offer(&self, root_envelope: Vec<u8>) {
+        self.say(Heard::TrustRoot(pb::TrustRoot { root_envelope })).await;
+    }
+
     async fn hears(&mut self) -> Said {
         self.said.message().await.unwrap().unwrap().message.unwrap()
     }
@@ -130,7 +136,9 @@ struct World {
     streams: mpsc::Receiver<Stream>,
     handle: Handle,
     hellos: Arc<Mutex<u32>>,
+    believed: watch::Receiver<Believed>,
     session: AbortHandle,
+    _state: tempfile::TempDir,
     _tasks: JoinSet<()>,
 }
 
@@ -142,7 +150,11 @@ async fn world() -> World {
     let url = authority.serve(service, &mut tasks).await;
     let ca = std::slice::from_ref(&authority.ca);
     let tls = transport::client_config(ca, Some(authority.issue("agent"))).unwrap();
-    let (session, handle) = open();
+    let state = tempfile::tempdir().unwrap();
+    let fleet = "fossable.org".parse().unwrap();
+    let roots = Roots::begin(state.path(), &fleet, &trust::root(1, &[1], &[2], &[1])).unwrap();
+    let believed = roots.believed();
+    let (session, handle) = open(roots);
     let hellos = Arc::new(Mutex::new(0));
     let counter = Arc::clone(&hellos);
     let session = tasks.spawn(async move {
@@ -153,7 +165,7 @@ async fn world() -> World {
         };
         session.keep(&url, tls, hello).await;
     });
-    World { streams, handle, hellos, session, _tasks: tasks }
+    World { streams, handle, hellos, believed, session, _state: state, _tasks: tasks }
 }
 
 #[tokio::test]
@@ -244,4 +256,52 @@ async fn what_was_told_last_arrives_before_the_process_ends() {
     };
     tokio::join!(world.handle.close(), reading);
     assert!(!world.handle.is_connected());
+}
+
+/// Version `number`, signed as the one before it demands.
+fn version(number: u32) -> Vec<u8> {
+    trust::root(number, &[1], &[2], &[1])
+}
+
+#[tokio::test]
+async fn t016_a_trust_root_is_in_force_before_what_comes_after_it() {
+    let mut world = world().await;
+    let mut wanted = world.handle.assignments();
+    let mut stream = world.streams.recv().await.unwrap();
+    assert!(matches!(stream.hears().await, Said::Hello(hello) if hello.root_version == 1));
+    stream.welcome().await;
+    stream.offer(version(3)).await;
+    stream.offer(b"no envelope".to_vec()).await;
+    stream.offer(version(2)).await;
+    stream.assign("judged by version 2").await;
+    wanted.changed().await.unwrap();
+    assert_eq!(world.believed.borrow().root.version, 2);
+
+    drop(stream);
+    let mut stream = world.streams.recv().await.unwrap();
+    assert!(matches!(stream.hears().await, Said::Hello(hello) if hello.root_version == 2));
+}
+
+#[tokio::test]
+async fn t015_a_long_chain_is_walked_in_pieces() {
+    let mut world = world().await;
+    let mut at = 1;
+    for end in [65, 129, 150] {
+        let mut stream = world.streams.recv().await.unwrap();
+        assert!(matches!(stream.hears().await, Said::Hello(hello) if hello.root_version == at));
+        stream.welcome().await;
+        // What is too much for one stream may find it closed.
+        for number in at + 1..=150.min(end + 5) {
+            let root = pb::TrustRoot { root_envelope: version(number) };
+            let _ =
+                stream.hear.send(Ok(pb::ToAgent { message: Some(Heard::TrustRoot(root)) })).await;
+        }
+        world.believed.wait_for(|believed| believed.root.version == end).await.unwrap();
+        if end < 150 {
+            assert!(
+                stream.said.message().await.is_ok_and(|m| m.is_none()) || stream.hear.is_closed()
+            );
+        }
+        at = end;
+    }
 }

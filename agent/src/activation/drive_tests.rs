@@ -1,0 +1,120 @@
+//! The loop against a machine that is played: what a new trust root does to it.
+
+use std::sync::{Arc, Mutex};
+
+use floe_proto::verify;
+
+use super::*;
+use crate::activation::event::Task;
+use crate::activation::state::{BootId, Report, Seen};
+use crate::testing::trust;
+
+/// While it does `during`, the trust root changes.
+struct Changing {
+    during: fn(Task<'_>) -> bool,
+    next: Believed,
+    trust: watch::Sender<Believed>,
+    done: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Machine for Changing {
+    async fn look(&self) -> Seen {
+        Seen { running: None, profile: None, boot: BootId("boot".into()) }
+    }
+
+    async fn perform(&self, task: Task<'_>) -> Event {
+        if (self.during)(task) {
+            self.trust.send_replace(self.next.clone());
+        }
+        let (name, event) = match task {
+            Task::Fetch(_) => ("fetch", Event::Fetched),
+            Task::Unpack(_) => ("unpack", Event::Unpacked),
+            Task::Build(_)
+            | Task::Arm(_)
+            | Task::Try(_)
+            | Task::Prove(_)
+            | Task::Disarm(_)
+            | Task::Commit(_)
+            | Task::Revert(..) => {
+                ("another", Event::Failed(Fault::new("the played machine builds nothing")))
+            }
+        };
+        self.done.lock().unwrap().push(name);
+        event
+    }
+}
+
+struct Nowhere;
+
+impl Journal for Nowhere {
+    async fn write(&mut self, _: &State) -> Result<(), Unwritten> {
+        Ok(())
+    }
+}
+
+struct At(Timestamp);
+
+impl Clock for At {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
+/// Ends the loop with the first report.
+struct First(Mutex<Option<watch::Sender<Option<Assignment>>>>, Arc<Mutex<Vec<Report>>>);
+
+impl Reports for First {
+    async fn deliver(&self, report: &Report) {
+        self.1.lock().unwrap().push(report.clone());
+        self.0.lock().unwrap().take();
+    }
+}
+
+impl Tell for First {
+    fn tell(&self, _: Progress) {}
+}
+
+fn believed(version: u32, release: &[u8]) -> Believed {
+    let root = verify::pinned_root(&trust::root(version, &[1], release, &[1])).unwrap();
+    Believed { at_least: version, root }
+}
+
+/// What the machine did, and why the activation failed.
+async fn played(next: Believed, during: fn(Task<'_>) -> bool) -> (Vec<&'static str>, String) {
+    let (envelope, created) = trust::manifest(2);
+    let (sender, trust) = watch::channel(believed(1, &[2, 3]));
+    let (assign, wanted) = watch::channel(Some(Assignment { envelope, rollout: "r".into() }));
+    let (done, reports) = (Arc::default(), Arc::default());
+    let ports = Ports {
+        machine: Changing { during, next, trust: sender, done: Arc::clone(&done) },
+        journal: Nowhere,
+        clock: At(created),
+        reports: First(Mutex::new(Some(assign)), Arc::clone(&reports)),
+        tell: First(Mutex::new(None), Arc::default()),
+        door: Door { host: trust::host(), closed: None },
+        trust,
+    };
+    assert_eq!(drive(State::default(), ports, wanted).await.unwrap(), Exit::Closed);
+    let why = reports.lock().unwrap().first().unwrap().reason.clone();
+    let done = done.lock().unwrap().clone();
+    (done, why)
+}
+
+#[tokio::test]
+async fn what_was_being_made_ends_where_its_key_is_revoked() {
+    let revoked = believed(2, &[3]);
+    let (done, why) = played(revoked.clone(), |task| matches!(task, Task::Fetch(_))).await;
+    assert_eq!(done, ["fetch"]);
+    assert!(why.contains("release keys"), "{why}");
+    // While it was built as well: it is not tried.
+    let (done, why) = played(revoked, |task| matches!(task, Task::Unpack(_))).await;
+    assert_eq!(done, ["fetch", "unpack"]);
+    assert!(why.contains("release keys"), "{why}");
+}
+
+#[tokio::test]
+async fn a_trust_root_that_still_believes_its_key_disturbs_nothing() {
+    let (done, why) = played(believed(2, &[2]), |task| matches!(task, Task::Fetch(_))).await;
+    assert_eq!(done, ["fetch", "unpack", "another"]);
+    assert!(why.contains("builds nothing"), "{why}");
+}
