@@ -7,7 +7,8 @@
 //!              └─▶ repository                    └───── session ◀══ report
 //! ```
 //!
-//! * [`cli`]: what can be typed; [`repository`]: the operator's files; [`bundle`]: a role
+//! * [`cli`]: what can be typed; [`repository`]: the operator's files; [`signing`]: keys and
+//!   what has them; [`bundle`]: a role
 //!   becomes signed bytes.
 //! * [`serve`]: the control plane's edge; [`store`], [`objects`], [`enrol`]: what it keeps;
 //!   [`operator`]: who may change it.
@@ -24,5 +25,6 @@ pub mod repository;
 pub mod rollout;
 pub mod serve;
 pub mod session;
+pub mod signing;
 pub mod store;
 pub mod telemetry;

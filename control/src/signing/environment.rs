@@ -1,0 +1,180 @@
+//! What signing takes from its surroundings: variables, and the terminal.
+//!
+//! The only file of `signing` that reads either. Where a passphrase comes from, in this
+//! order: FLOE_KEY_PASSPHRASE, the first line of the file FLOE_KEY_PASSPHRASE_FILE, a
+//! prompt. Without a terminal nobody is ever asked, so that nothing waits in CI.
+
+use std::env;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::PathBuf;
+
+use age::secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use super::error::Error;
+
+/// The variable that holds a key (PEM), which then stands for the key files of floe.toml.
+pub const KEY_VARIABLE: &str = "FLOE_SIGNING_KEY";
+
+/// The variable that holds the passphrase.
+pub(super) const PASSPHRASE: &str = "FLOE_KEY_PASSPHRASE";
+
+/// The variable that names a file with the passphrase.
+pub(super) const PASSPHRASE_FILE: &str = "FLOE_KEY_PASSPHRASE_FILE";
+
+/// Variables that programs we start must not see.
+pub(super) const SECRET_VARIABLES: [&str; 2] = [KEY_VARIABLE, PASSPHRASE];
+
+/// Longer than any passphrase.
+const MAX_PASSPHRASE: u64 = 4096;
+
+/// A passphrase; wiped when dropped, never printed.
+#[derive(Clone)]
+pub struct Passphrase(SecretString);
+
+impl Passphrase {
+    /// Takes what somebody chose or typed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmptyPassphrase`].
+    pub fn new(text: Zeroizing<String>) -> Result<Self, Error> {
+        if text.is_empty() {
+            return Err(Error::EmptyPassphrase);
+        }
+        Ok(Self(SecretString::from(text.as_str())))
+    }
+
+    /// As age takes it.
+    pub(super) fn secret(&self) -> SecretString {
+        self.0.clone()
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.0.expose_secret() == other.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passphrase(…)")
+    }
+}
+
+/// What was found around a command. [`Environment::default`] is nothing at all.
+#[derive(Clone, Default)]
+pub struct Environment {
+    /// What [`KEY_VARIABLE`] holds.
+    pub key: Option<Zeroizing<String>>,
+    /// What `FLOE_KEY_PASSPHRASE` holds.
+    pub passphrase: Option<Zeroizing<String>>,
+    /// What `FLOE_KEY_PASSPHRASE_FILE` names.
+    pub passphrase_file: Option<PathBuf>,
+    /// Whether somebody is there who can be asked.
+    pub terminal: bool,
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("key", &self.key.is_some())
+            .field("passphrase", &self.passphrase.is_some())
+            .field("passphrase_file", &self.passphrase_file)
+            .field("terminal", &self.terminal)
+            .finish()
+    }
+}
+
+impl Environment {
+    /// Looks around. An empty variable is as good as none.
+    pub fn read() -> Self {
+        let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+        let secret =
+            |name| set(name).and_then(|value| value.into_string().ok()).map(Zeroizing::new);
+        Self {
+            key: secret(KEY_VARIABLE),
+            passphrase: secret(PASSPHRASE),
+            passphrase_file: set(PASSPHRASE_FILE).map(PathBuf::from),
+            terminal: io::stdin().is_terminal() && io::stderr().is_terminal(),
+        }
+    }
+
+    /// Whether a new key can be encrypted: there is a passphrase, or somebody to choose one.
+    pub fn offers_passphrase(&self) -> bool {
+        self.passphrase.is_some() || self.passphrase_file.is_some() || self.terminal
+    }
+
+    /// A passphrase for a new key; on a terminal it is typed twice.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`] where there is none and nobody to ask, and what was wrong with it.
+    pub fn new_passphrase(&self, key: &str) -> Result<Passphrase, Error> {
+        if let Some(known) = self.known_passphrase()? {
+            return Ok(known);
+        }
+        let chosen = self.ask(key, &format!("New passphrase for {key}: "))?;
+        if !chosen.is(&self.ask(key, "Once more: ")?) {
+            return Err(Error::Mistyped);
+        }
+        Ok(chosen)
+    }
+
+    /// What variable or file say, without asking anybody.
+    pub(super) fn known_passphrase(&self) -> Result<Option<Passphrase>, Error> {
+        if let Some(passphrase) = &self.passphrase {
+            return Passphrase::new(passphrase.clone()).map(Some);
+        }
+        let Some(path) = &self.passphrase_file else { return Ok(None) };
+        let failed = |source| Error::PassphraseFile { path: path.clone(), source };
+        let mut text = Zeroizing::new(String::new());
+        let mut file = File::open(path).map_err(failed)?.take(MAX_PASSPHRASE);
+        file.read_to_string(&mut text).map_err(failed)?;
+        let line = text.lines().next().unwrap_or_default();
+        Passphrase::new(Zeroizing::new(line.to_owned())).map(Some)
+    }
+
+    /// Asks on the terminal.
+    pub(super) fn ask(&self, key: &str, question: &str) -> Result<Passphrase, Error> {
+        if !self.terminal {
+            return Err(Error::Locked { key: key.to_owned() });
+        }
+        let typed = rpassword::prompt_password(question).map_err(Error::Terminal)?;
+        Passphrase::new(Zeroizing::new(typed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_comes_before_the_file_and_the_file_ends_with_its_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("passphrase");
+        std::fs::write(&path, "of the file\nmore\n").unwrap();
+        let mut environment = Environment { passphrase_file: Some(path), ..Environment::default() };
+        let known = |environment: &Environment| environment.known_passphrase().unwrap().unwrap();
+        let is = |text: &str| Passphrase::new(Zeroizing::new(text.to_owned())).unwrap();
+        assert!(known(&environment).is(&is("of the file")));
+        environment.passphrase = Some(Zeroizing::new("of the variable".into()));
+        assert!(known(&environment).is(&is("of the variable")));
+    }
+
+    #[test]
+    fn without_a_terminal_nobody_is_asked() {
+        let nothing = Environment::default();
+        assert!(!nothing.offers_passphrase());
+        assert!(matches!(nothing.new_passphrase("k"), Err(Error::Locked { .. })));
+    }
+
+    #[test]
+    fn neither_key_nor_passphrase_prints() {
+        let secret = || Some(Zeroizing::new("hunter2".to_owned()));
+        let environment = Environment { key: secret(), passphrase: secret(), ..Default::default() };
+        let shown = format!("{environment:?} {:?}", environment.known_passphrase().unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
