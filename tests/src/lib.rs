@@ -24,6 +24,7 @@
 //! | [`operator`] | the real `floe`, typed at |
 //! | [`control_plane`] | the real `floe serve` |
 //! | [`host`] | a machine with the real `floe-agent` |
+//! | [`aws`] | the metadata service and EC2's API, where a story wants them |
 //! | [`attacker`] | who owns the control plane, or the bucket |
 //!
 //! [`guards`] is the list of what the tests stand for; `make guards` proves it.
@@ -38,6 +39,7 @@
 )]
 
 pub mod attacker;
+pub mod aws;
 pub mod control_plane;
 pub mod guards;
 pub mod host;
