@@ -1,16 +1,25 @@
-//! How a machine becomes a host: a token and a key become a certificate.
+//! How a machine becomes a host: an attestation and a key become a certificate.
 //!
 //! ```text
-//! token (floe-join-…) ─▶ digest ─▶ store: used up once ─┐
-//! CSR ─▶ proof of the key ─▶ public key ────────────────┴▶ ca ─▶ certificate
+//! token (floe-join-…) ─▶ digest ─▶ store: used up once ──────────────────┐
+//! PKCS#7 ─▶ what AWS signed ─▶ what AWS says ─▶ our records: once ────────┤
+//! CSR ─▶ proof of the key ─▶ public key ──────────────────────────────────┴▶ ca ─▶ certificate
 //! ```
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | [`ca`] | the fleet's CA: root, and certificates of hosts, operators and the control plane |
 //! | [`token`] | join tokens: 256 random bits, of which only the hash is kept |
+//! | [`pkcs7`] | the one form of signature that AWS's metadata service sends |
+//! | [`iid`] | instance identity documents, and AWS's certificates |
+//! | [`instance`] | what AWS says of an instance; the port to ask it |
 //! | [`attempts`] | who tried too often |
 
 pub mod attempts;
 pub mod ca;
+pub mod iid;
+pub mod instance;
+pub mod pkcs7;
+#[cfg(test)]
+pub(crate) mod played;
 pub mod token;
