@@ -3,7 +3,12 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=floe");
     let files = protox::compile(
-        ["floe/v1/enrolment.proto", "floe/v1/session.proto", "floe/v1/operator.proto"],
+        [
+            "floe/v1/enrolment.proto",
+            "floe/v1/session.proto",
+            "floe/v1/operator.proto",
+            "floe/v1/trust.proto",
+        ],
         ["."],
     )?;
     tonic_prost_build::configure().compile_fds(files)?;

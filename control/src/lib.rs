@@ -11,7 +11,7 @@
 //!   what has them; [`bundle`]: a role
 //!   becomes signed bytes.
 //! * [`serve`]: the control plane's edge; [`store`], [`objects`], [`enrol`]: what it keeps;
-//!   [`operator`]: who may change it.
+//!   [`operator`]: who may change it; [`trust`]: whose signatures count.
 //! * [`rollout`]: which host gets what, when; [`session`]: live agents.
 
 pub mod bundle;
@@ -28,3 +28,4 @@ pub mod session;
 pub mod signing;
 pub mod store;
 pub mod telemetry;
+pub mod trust;

@@ -16,16 +16,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::handle::{Board, Event, QUEUE, Rollouts};
-use super::ports::{Changes, Clock, Here, Hosts, Order, Records};
-use super::state::{Assignment, Heard, Release, Rollout, Said};
+use super::handle::{Board, Event, QUEUE, Refusal, Rollouts, Started};
+use super::ports::{Changes, Clock, Here, Hosts, Order, Records, Trust};
+use super::state::{Assignment, Heard, Release, Rollout, Said, State};
 use super::step::Present;
 
 /// The owner of all running rollouts; [`Self::run`] is its task.
 #[derive(Debug)]
-pub struct Drive<R, H> {
+pub struct Drive<R, H, T> {
     records: R,
     hosts: H,
+    trust: T,
+    /// The version of the trust root that all live rollouts were judged by.
+    judged: Option<u32>,
     clock: Clock,
     events: mpsc::Receiver<Event>,
     board: Arc<Board>,
@@ -47,9 +50,9 @@ struct Live {
     shown: watch::Sender<Arc<Rollout>>,
 }
 
-impl<R: Records + Clone, H: Hosts> Drive<R, H> {
+impl<R: Records + Clone, H: Hosts, T: Trust> Drive<R, H, T> {
     /// The owner, and the handle through which everybody else speaks with it.
-    pub fn new(records: R, hosts: H, clock: Clock) -> (Rollouts<R>, Self) {
+    pub fn new(records: R, hosts: H, trust: T, clock: Clock) -> (Rollouts<R>, Self) {
         let (sender, events) = mpsc::channel(QUEUE);
         let (news, newest) = watch::channel(0);
         let board = Arc::new(Board::default());
@@ -62,6 +65,8 @@ impl<R: Records + Clone, H: Hosts> Drive<R, H> {
         let drive = Self {
             records,
             hosts,
+            trust,
+            judged: None,
             clock,
             events,
             board,
@@ -105,6 +110,7 @@ impl<R: Records + Clone, H: Hosts> Drive<R, H> {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.hosts.changed() => {}
+                () = self.trust.changed() => {}
                 received = self.events.recv_many(&mut batch, BATCH) => {
                     if received == 0 {
                         return;
@@ -128,16 +134,22 @@ impl<R: Records + Clone, H: Hosts> Drive<R, H> {
     async fn turn(&mut self, events: impl Iterator<Item = Event> + Send) -> Result<(), R::Error> {
         let (here, now) = (self.hosts.here(), (self.clock)());
         let mut draft = Draft { live: self.live.clone(), number: self.number, ..Draft::default() };
+        // Taken before anything is judged: what comes meanwhile is judged next time.
+        let version = self.trust.version();
         for event in events {
             match event {
                 Event::Start { role, epoch, serial, answer } => {
                     match self.records.published(&role, epoch, serial).await? {
                         Some((release, envelope)) => {
+                            if let Some(why) = self.trust.objection(&envelope, Some(now)) {
+                                let _ = answer.send(Err(Refusal::NotBelieved(why)));
+                                continue;
+                            }
                             let members = self.records.members(&role).await?;
                             draft.start(release, envelope.into(), members, answer, now);
                         }
                         None => {
-                            let _ = answer.send(None);
+                            let _ = answer.send(Err(Refusal::NotPublished));
                         }
                     }
                 }
@@ -152,12 +164,16 @@ impl<R: Records + Clone, H: Hosts> Drive<R, H> {
                 }
             }
         }
+        if self.judged != Some(version) {
+            draft.judge(&self.trust);
+        }
         draft.advance(&here, now);
         let changes = draft.changes(&self.live);
         if !changes.is_empty() {
             self.records.save(&changes).await?;
         }
         self.publish(draft, &changes, &here);
+        self.judged = Some(version);
         Ok(())
     }
 
@@ -190,7 +206,8 @@ impl<R: Records + Clone, H: Hosts> Drive<R, H> {
         self.hand_out(here);
         for (answer, id) in draft.answers {
             let started = self.live.values().find(|live| live.rollout.id == id);
-            let _ = answer.send(started.map(|live| Arc::clone(&live.rollout)));
+            let started = started.map(|live| Arc::clone(&live.rollout));
+            let _ = answer.send(started.ok_or(Refusal::NotPublished));
         }
         for stored in draft.stored {
             let _ = stored.send(());
@@ -262,7 +279,7 @@ struct Draft {
     heard: Vec<Arc<Heard>>,
     told: Vec<(HostId, RolloutId, Release)>,
     stored: Vec<oneshot::Sender<()>>,
-    answers: Vec<(oneshot::Sender<Option<Arc<Rollout>>>, RolloutId)>,
+    answers: Vec<(oneshot::Sender<Started>, RolloutId)>,
 }
 
 impl Draft {
@@ -271,7 +288,7 @@ impl Draft {
         release: Release,
         envelope: Arc<[u8]>,
         members: Vec<HostId>,
-        answer: oneshot::Sender<Option<Arc<Rollout>>>,
+        answer: oneshot::Sender<Started>,
         now: Timestamp,
     ) {
         let number = self.number.saturating_add(1);
@@ -311,6 +328,17 @@ impl Draft {
             Arc::make_mut(&mut live.rollout).hear(&heard.host, &heard.said);
         }
         self.heard.push(heard);
+    }
+
+    /// Withdraws what the trust root believes no more. That something has expired is no
+    /// reason: hosts say so themselves, and those that run it go on.
+    fn judge(&mut self, trust: &impl Trust) {
+        for live in self.live.values_mut() {
+            let over = live.rollout.withdrawn.is_some() || live.rollout.state == State::Superseded;
+            if !over && let Some(why) = trust.objection(&live.envelope, None) {
+                Arc::make_mut(&mut live.rollout).withdraw(why);
+            }
+        }
     }
 
     fn advance(&mut self, here: &BTreeMap<HostId, Here>, now: Timestamp) {

@@ -40,6 +40,31 @@ impl Hosts for Played {
     }
 }
 
+/// A trust root that believes everything but what the test names.
+#[derive(Clone)]
+struct Doubted(watch::Receiver<Doubt>);
+
+#[derive(Clone, Default)]
+struct Doubt {
+    version: u32,
+    envelopes: Vec<u8>,
+}
+
+impl Trust for Doubted {
+    fn version(&self) -> u32 {
+        self.0.borrow().version
+    }
+
+    fn objection(&self, envelope: &[u8], _: Option<Timestamp>) -> Option<String> {
+        let doubted = self.0.borrow().envelopes.contains(&envelope[0]);
+        doubted.then(|| "the trust root does not believe it".to_owned())
+    }
+
+    async fn changed(&mut self) {
+        self.0.changed().await.unwrap();
+    }
+}
+
 impl Played {
     fn connect(&self, name: &str, stream: u64) {
         let here = Here { role: role(), confirmed: None, stream };
@@ -62,6 +87,7 @@ impl Played {
 struct World {
     store: Store,
     hosts: Played,
+    doubt: watch::Sender<Doubt>,
     rollouts: Rollouts<Store>,
     tasks: JoinSet<()>,
     stop: CancellationToken,
@@ -70,11 +96,12 @@ struct World {
 impl World {
     async fn start(store: Store) -> Self {
         let (hosts, stop) = (Played::default(), CancellationToken::new());
-        let (rollouts, mut drive) = Drive::new(store.clone(), hosts.clone(), now);
+        let (doubt, doubted) = watch::channel(Doubt::default());
+        let (rollouts, mut drive) = Drive::new(store.clone(), hosts.clone(), Doubted(doubted), now);
         drive.recall().await.unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(drive.run(stop.clone()));
-        Self { store, hosts, rollouts, tasks, stop }
+        Self { store, hosts, doubt, rollouts, tasks, stop }
     }
 
     /// The control plane is killed, and another starts on the same records.
@@ -99,6 +126,14 @@ impl World {
         };
         self.store.begin_publication(&record).await.unwrap();
         self.store.finish_publication(&record.digest, now()).await.unwrap();
+    }
+
+    /// The next version of the trust root believes these serials no more.
+    fn doubts(&self, serials: &[u8]) {
+        self.doubt.send_modify(|doubt| {
+            doubt.version += 1;
+            doubt.envelopes = serials.to_vec();
+        });
     }
 
     async fn roll_out(&self, serial: u64) -> Arc<Rollout> {
@@ -269,6 +304,50 @@ async fn what_is_not_published_is_not_rolled_out() {
     let world = World::start(store).await;
     let refused = world.rollouts.start(role(), Epoch::default(), Serial::FIRST).await;
     assert!(refused.unwrap_err().to_string().contains("is published"));
+}
+
+#[tokio::test]
+async fn what_the_trust_root_does_not_believe_is_not_rolled_out() {
+    let (store, _dir) = store().await;
+    let world = World::start(store).await;
+    world.publish(1).await;
+    world.doubts(&[1]);
+    let refused = world.rollouts.start(role(), Epoch::default(), Serial::FIRST).await;
+    let refused = refused.unwrap_err();
+    assert!(matches!(refused, super::super::handle::Error::NotBelieved { .. }), "{refused}");
+    assert!(world.rollouts.newest(&role()).is_none());
+}
+
+#[tokio::test]
+async fn a_rollout_that_is_believed_no_more_stops_and_says_why() {
+    let (store, _dir) = store().await;
+    let world = World::start(store).await;
+    world.publish(1).await;
+    for (stream, name) in ["a", "b"].into_iter().enumerate() {
+        world.hosts.connect(name, u64::try_from(stream).unwrap() + 1);
+    }
+    let rollout = world.roll_out(1).await;
+    world.hosts.told("a").await;
+    let mut watched = Box::pin(world.rollouts.watch(&rollout.id).await.unwrap().unwrap());
+    world.doubts(&[1]);
+    let mut last = watched.next().await.unwrap();
+    while let Some(seen) = watched.next().await {
+        last = seen;
+    }
+    assert_eq!((last.state, last.ended.is_some()), (State::Stopped, true));
+    assert_eq!(last.reasons[0], "the trust root does not believe it");
+    assert!(last.reasons[1].contains("`local-a`, `local-b` were not touched"), "{last:?}");
+    // The order is taken back from the host that was told and has said nothing.
+    let mut orders = world.hosts.0.orders.subscribe();
+    orders.wait_for(|orders| orders[&host("a")].is_none()).await.unwrap();
+
+    let world = world.restart().await;
+    world.hosts.connect("a", 7);
+    world.publish(2).await;
+    world.roll_out(2).await;
+    assert_eq!(&*world.hosts.told("a").await.envelope, [2]);
+    let kept = world.rollouts.show(&rollout.id).await.unwrap().unwrap();
+    assert_eq!(kept.withdrawn.as_deref(), Some("the trust root does not believe it"));
 }
 
 #[tokio::test]

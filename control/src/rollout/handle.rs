@@ -49,8 +49,11 @@ impl<R: Records> Rollouts<R> {
         let event = Event::Start { role: role.clone(), epoch, serial, answer };
         self.events.send(event).await.map_err(|_| Error::Closed)?;
         match answered.await {
-            Ok(Some(rollout)) => Ok(rollout),
-            Ok(None) => Err(Error::NotPublished { role, epoch, serial }),
+            Ok(Ok(rollout)) => Ok(rollout),
+            Ok(Err(Refusal::NotPublished)) => Err(Error::NotPublished { role, epoch, serial }),
+            Ok(Err(Refusal::NotBelieved(why))) => {
+                Err(Error::NotBelieved { role, epoch, serial, why })
+            }
             Err(_) => Err(Error::Closed),
         }
     }
@@ -110,16 +113,22 @@ impl<R: Records> Rollouts<R> {
 /// What the owner of all rollouts is told.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// An operator starts a rollout. The answer is `None` where there is no such
-    /// published manifest.
-    Start {
-        role: Role,
-        epoch: Epoch,
-        serial: Serial,
-        answer: oneshot::Sender<Option<Arc<Rollout>>>,
-    },
+    /// An operator starts a rollout.
+    Start { role: Role, epoch: Epoch, serial: Serial, answer: oneshot::Sender<Started> },
     /// A host said something.
     Heard { heard: Arc<Heard>, stored: oneshot::Sender<()> },
+}
+
+/// What came of starting a rollout.
+pub(super) type Started = Result<Arc<Rollout>, Refusal>;
+
+/// Why a rollout was not started.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// There is no such published manifest.
+    NotPublished,
+    /// No host would believe it, because of this.
+    NotBelieved(String),
 }
 
 /// What the owner shows to everybody.
@@ -170,6 +179,18 @@ pub enum Error<E: std::error::Error + 'static> {
         /// Its number.
         serial: Serial,
     },
+    /// No host would believe it.
+    #[error("no host would take serial {serial} (epoch {epoch}) of role `{role}`: {why}")]
+    NotBelieved {
+        /// The role.
+        role: Role,
+        /// With `serial`: what was asked for.
+        epoch: Epoch,
+        /// Its number.
+        serial: Serial,
+        /// The trust root's objection.
+        why: String,
+    },
     /// The control plane is shutting down, or could not store the change.
     #[error("the control plane could not take the change; nothing was done")]
     Closed,
@@ -183,6 +204,7 @@ impl<E: std::error::Error + 'static> Error<E> {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::NotPublished { .. } => "publish it first with `floe push --no-rollout`",
+            Self::NotBelieved { .. } => "push again, with the newest trust root in the repository",
             Self::Closed | Self::Records(_) => "look at the log of `floe serve`, and try again",
         }
     }

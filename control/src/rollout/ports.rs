@@ -1,5 +1,5 @@
-//! What a rollout needs of the world: records (implemented by `store`) and the
-//! hosts' live sessions (implemented by `session`).
+//! What a rollout needs of the world: records (implemented by `store`), the hosts'
+//! live sessions (by `session`), and whose signatures count (by `trust`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,6 +69,19 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         self.rollouts.is_empty() && self.heard.is_empty()
     }
+}
+
+/// Whose signatures count now.
+pub trait Trust: Send + Sync + 'static {
+    /// Another number means that something may not be believed any more that was.
+    fn version(&self) -> u32;
+
+    /// Why hosts would not believe a manifest's envelope at this moment, or, with
+    /// `None`, at any; `None` where they would.
+    fn objection(&self, envelope: &[u8], at: Option<Timestamp>) -> Option<String>;
+
+    /// Waits until there is a newer version than at the last call.
+    fn changed(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 /// The hosts' live sessions.

@@ -22,6 +22,9 @@ pub struct Rollout {
     pub reasons: Vec<String>,
     /// The role's hosts.
     pub hosts: BTreeMap<HostId, Host>,
+    /// Why nobody may get its manifest any more, said from outside: the trust root
+    /// does not believe it. `None` where everybody may.
+    pub withdrawn: Option<String>,
     /// When it was started.
     pub started: Timestamp,
     /// When it came to its end. A stopped rollout has ended only when the hosts that
@@ -58,7 +61,8 @@ pub enum State {
     Running,
     /// Every host that could be reached has confirmed. Who returns later still gets it.
     Done,
-    /// A host failed or went back; nobody new is touched any more.
+    /// A host failed or went back, or the manifest was withdrawn; nobody new is
+    /// touched any more.
     Stopped,
     /// A newer rollout of the role took over.
     Superseded,

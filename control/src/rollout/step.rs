@@ -2,7 +2,8 @@
 //!
 //! The strategy is one canary, then all the rest at once. The first host that ends
 //! other than confirmed stops the rollout, and nobody new is touched. What a host
-//! says may come twice, late or after a reconnect; it changes nothing then.
+//! says may come twice, late or after a reconnect; it changes nothing then. A manifest
+//! that is withdrawn stops the rollout likewise.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ impl Rollout {
     ) -> Self {
         let hosts = hosts.into_iter().map(|host| (host, untouched())).collect();
         let (state, reasons, ended) = (State::Running, Vec::new(), None);
-        Self { id, release, state, reasons, hosts, started: now, ended }
+        Self { id, release, state, reasons, hosts, withdrawn: None, started: now, ended }
     }
 
     /// Takes in a host that came to the role after the start. A rollout that is over
@@ -59,6 +60,19 @@ impl Rollout {
             State::Done | State::Stopped | State::Superseded => {}
         }
         self.ended = self.ended.or(Some(now));
+    }
+
+    /// Nobody may get its manifest any more. Who was told and said nothing yet counts
+    /// as not touched; who is at work comes to an end by itself.
+    pub fn withdraw(&mut self, why: String) {
+        match self.state {
+            State::Running | State::Done | State::Stopped => {}
+            State::Superseded => return,
+        }
+        for host in self.hosts.values_mut().filter(|host| host.standing == Standing::Assigned) {
+            host.standing = Standing::Untouched;
+        }
+        self.withdrawn = Some(why);
     }
 
     /// Takes in what `host` says of an activation. What is about another manifest,
@@ -144,6 +158,7 @@ impl Rollout {
     pub fn is_pending(&self, host: &HostId) -> bool {
         let at_work = self.hosts.get(host).is_some_and(|host| host.standing.is_at_work());
         at_work
+            && self.withdrawn.is_none()
             && match self.state {
                 State::Running | State::Done => true,
                 State::Stopped => self.ended.is_none(),
@@ -219,7 +234,7 @@ const FORGED: &str = "confirmed another manifest of the same serial: somebody ma
 /// The strategy.
 pub fn decide(rollout: &Rollout, present: &Present) -> Decision {
     let stopping = failures(rollout);
-    if !stopping.is_empty() || rollout.state == State::Stopped {
+    if !stopping.is_empty() || rollout.state == State::Stopped || rollout.withdrawn.is_some() {
         return Decision::Stop(stopped(rollout, stopping));
     }
     if rollout.hosts.is_empty() {
@@ -300,6 +315,7 @@ fn failures(rollout: &Rollout) -> Vec<String> {
 
 /// Why it stopped, and whom that spared.
 fn stopped(rollout: &Rollout, mut reasons: Vec<String>) -> Vec<String> {
+    reasons.splice(0..0, rollout.withdrawn.clone());
     let standing = |wanted: fn(Standing) -> bool| {
         rollout.hosts.iter().filter(move |(_, host)| wanted(host.standing)).map(|(id, _)| id)
     };

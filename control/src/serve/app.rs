@@ -1,8 +1,6 @@
 //! What handlers are given: handles, all cheap to share.
 
 use floe_proto::id::Fleet;
-use floe_proto::root::Root;
-use floe_proto::verify::Verified;
 use tokio_util::sync::CancellationToken;
 
 use super::roster::Roster;
@@ -12,13 +10,14 @@ use crate::objects::Objects;
 use crate::rollout::Rollouts;
 use crate::session::Sessions;
 use crate::store::Store;
+use crate::trust::Roots;
 
 /// The parts of a running control plane.
 pub struct App {
     /// The fleet that is served.
     pub fleet: Fleet,
     /// Whose signatures count.
-    pub root: Verified<Root>,
+    pub roots: Roots,
     /// What is remembered.
     pub store: Store,
     /// Where payloads lie.

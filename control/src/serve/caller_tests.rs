@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use floe_proto::id::Fleet;
 use rcgen::{ExtendedKeyUsagePurpose, IsCa, Issuer, SanType};
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -11,10 +12,11 @@ use tonic_prost::ProstCodec;
 use super::*;
 use crate::serve::table::{Need, TABLE};
 
-const PROTOS: [&str; 3] = [
+const PROTOS: [&str; 4] = [
     include_str!("../../../proto/floe/v1/enrolment.proto"),
     include_str!("../../../proto/floe/v1/operator.proto"),
     include_str!("../../../proto/floe/v1/session.proto"),
+    include_str!("../../../proto/floe/v1/trust.proto"),
 ];
 
 /// How far a caller gets.

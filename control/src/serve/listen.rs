@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_proto::id::Fleet;
 use floe_proto::pb::enrolment_server::EnrolmentServer;
 use floe_proto::pb::host_session_server::HostSessionServer;
 use floe_proto::pb::operator_server::OperatorServer;
+use floe_proto::pb::trust_server::TrustServer;
 use floe_proto::time::Timestamp;
 use floe_proto::transport::{self, MAX_MESSAGE_BYTES};
-use floe_proto::verify;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -28,6 +27,7 @@ use super::accept::{self, Acceptor};
 use super::api::enrolment::Enrolment;
 use super::api::operator::Operator;
 use super::api::session::Session;
+use super::api::trust::Trust;
 use super::app::App;
 use super::bucket;
 use super::config::ServeConfig;
@@ -42,6 +42,7 @@ use crate::objects::{Embedded, Objects, embedded, s3};
 use crate::rollout::{Drive, Rollouts};
 use crate::session::{Sessions, keep};
 use crate::store::{self, DataDir, DataDirError, OperatorCertificate, Store};
+use crate::trust::{Roots, roots};
 
 /// Where a control plane can be reached, once it can.
 #[derive(Clone, Debug)]
@@ -63,12 +64,9 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let now = clock::now();
     raise_open_files();
-    let root = verify::pinned_root(&config.trust_root)?;
-    if root.fleet != config.fleet {
-        let (root, config) = (root.fleet.clone(), config.fleet);
-        return Err(Error::OtherFleet { config, root });
-    }
     let data = DataDir::open(&config.data)?;
+    let store = Store::open(&data.path().join("floe.sqlite")).await?;
+    let roots = Roots::open(&store, &config.fleet, &config.trust_root, now).await?;
     let grpc = Port::bind("gRPC", config.listen, config.public_url.as_deref()).await?;
     let bucket =
         Port::bind("objects", config.objects_listen, config.objects_url.as_deref()).await?;
@@ -94,7 +92,6 @@ pub async fn serve(
         receiver
     };
 
-    let store = Store::open(&data.path().join("floe.sqlite")).await?;
     let roster = Roster::open(store.clone(), now).await?;
     let operator = data.subdirectory("operator/admin")?;
     first_operator(&operator, &authority, &roster, now).await?;
@@ -114,10 +111,10 @@ pub async fn serve(
     })?;
     objects.create_bucket().await?;
 
-    let (sessions, rollouts) = live(&store, &stop, &mut tasks).await?;
+    let (sessions, rollouts) = live(&store, &roots, &stop, &mut tasks).await?;
     let app = Arc::new(App {
         fleet: config.fleet.clone(),
-        root,
+        roots,
         store: store.clone(),
         objects,
         roster: roster.clone(),
@@ -206,11 +203,13 @@ fn raise_open_files() {
 /// The live part: sessions, the owner of rollouts, and the keeper of presence.
 async fn live(
     store: &Store,
+    roots: &Roots,
     stop: &CancellationToken,
     tasks: &mut JoinSet<()>,
 ) -> Result<(Sessions, Rollouts<Store>), store::Error> {
     let sessions = Sessions::new(clock::now);
-    let (rollouts, mut drive) = Drive::new(store.clone(), sessions.clone(), clock::now);
+    let (rollouts, mut drive) =
+        Drive::new(store.clone(), sessions.clone(), roots.clone(), clock::now);
     drive.recall().await?;
     tasks.spawn(drive.run(stop.clone()));
     tasks.spawn(keep::keep(sessions.clone(), store.clone(), stop.clone()));
@@ -225,6 +224,8 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let operator = OperatorServer::new(Operator::new(Arc::clone(app)))
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let trust =
+        TrustServer::new(Trust::new(Arc::clone(app))).max_decoding_message_size(MAX_MESSAGE_BYTES);
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
@@ -236,6 +237,7 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
         .add_service(enrolment)
         .add_service(session)
         .add_service(operator)
+        .add_service(trust)
 }
 
 /// Connections whose handshake is done and that nobody serves yet.
@@ -256,16 +258,8 @@ const WINDOW_BYTES: u32 = 256 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The trust root is not to be believed.
-    #[error("the fleet's trust root cannot be used")]
-    Trust(#[from] verify::Error),
-    /// Fleet and trust root do not belong together.
-    #[error("the trust root is of the fleet `{root}`, not of `{config}`")]
-    OtherFleet {
-        /// The fleet that was to be served.
-        config: Fleet,
-        /// The trust root's.
-        root: Fleet,
-    },
+    #[error(transparent)]
+    Trust(#[from] roots::Error<store::Error>),
     /// The data directory cannot be used.
     #[error(transparent)]
     Data(#[from] DataDirError),
@@ -297,7 +291,6 @@ impl Error {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Trust(error) => error.advice(),
-            Self::OtherFleet { .. } => "serve from the repository of the fleet that you mean",
             Self::Data(error) => error.advice(),
             Self::Port(error) => error.advice(),
             Self::Authority(error) => error.advice(),

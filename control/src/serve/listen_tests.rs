@@ -7,13 +7,11 @@ use std::path::Path;
 use floe_proto::digest::Digest;
 use floe_proto::envelope::Envelope;
 use floe_proto::id::Epoch;
-use floe_proto::key::SecretKey;
 use floe_proto::manifest::{self, Activation, Health, Kind, Manifest, Mode, Payload, Source};
 use floe_proto::pb::enrolment_client::EnrolmentClient;
 use floe_proto::pb::host_session_client::HostSessionClient;
 use floe_proto::pb::operator_client::OperatorClient;
 use floe_proto::pb::{self, enrol_request::Attestation};
-use floe_proto::root::{self, Root, Signers};
 use floe_proto::transport::Identity;
 use floe_proto::version::AgentVersion;
 use rcgen::{CertificateParams, KeyPair};
@@ -23,30 +21,17 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::*;
+use crate::trust::testing::{key, root, signed};
 
 #[path = "caller_tests.rs"]
 mod callers;
+#[path = "trust_tests.rs"]
+mod trust;
 
 const PAYLOAD: &[u8] = b"a payload";
 
-fn key(number: u8) -> SecretKey {
-    SecretKey::from_seed(&[number; 32])
-}
-
 fn trust_root() -> Vec<u8> {
-    let (top, release) = (key(1).public(), key(2).public());
-    let signers = |key: floe_proto::key::PublicKey| Signers { threshold: 1, keys: vec![key.id()] };
-    let root = Root {
-        schema: 1,
-        fleet: "fossable.org".parse().unwrap(),
-        version: 1,
-        epoch: Epoch::new(0),
-        expires: clock::now().after(Duration::from_secs(1_000_000)).whole_seconds(),
-        keys: vec![top, release],
-        root: signers(top),
-        release: signers(release),
-    };
-    Envelope::sign(root::TYPE, &root.to_bytes().unwrap(), &[&key(1)]).unwrap()
+    signed(&root(1, &[1], &[2]), &[1])
 }
 
 fn envelope(serial: u64, signer: u8) -> Vec<u8> {

@@ -19,6 +19,7 @@ mod operators;
 mod output;
 mod pool;
 mod rollouts;
+mod roots;
 mod tokens;
 
 pub use activations::Activation;

@@ -111,6 +111,7 @@ impl Store {
             reasons: serde_json::from_str(&reasons)
                 .map_err(|error| Error::Corrupt { column: "reasons", source: error.into() })?,
             hosts: std::collections::BTreeMap::new(),
+            withdrawn: column(row, "withdrawn")?,
             started: Timestamp::from_micros(column(row, "started")?),
             ended: column::<Option<i64>>(row, "ended")?.map(Timestamp::from_micros),
         };
@@ -133,9 +134,10 @@ async fn save_rollout(
     let reasons = serde_json::Value::from(rollout.reasons.as_slice()).to_string();
     sqlx::query(
         "INSERT INTO rollouts (number, role, epoch, serial, manifest_digest, payload_digest, \
-         state, reasons, started, ended) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         state, reasons, started, ended, withdrawn) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
          ON CONFLICT (number) DO UPDATE SET state = excluded.state, reasons = excluded.reasons, \
-         ended = excluded.ended",
+         ended = excluded.ended, withdrawn = excluded.withdrawn",
     )
     .bind(number_of(&rollout.id))
     .bind(release.role.as_str())
@@ -147,6 +149,7 @@ async fn save_rollout(
     .bind(reasons)
     .bind(rollout.started.as_micros())
     .bind(rollout.ended.map(Timestamp::as_micros))
+    .bind(rollout.withdrawn.as_deref())
     .execute(&mut **transaction)
     .await?;
     Ok(())
@@ -296,6 +299,7 @@ mod tests {
             (host.wave, host.reason, host.unchanged) = (Wave::Canary, "`x`".into(), true);
             rollout.reasons = vec!["one \"quoted\"".into(), standing_text(standing).into()];
             rollout.ended = rollout.ended.xor(Some(Timestamp::from_micros(9)));
+            rollout.withdrawn = rollout.withdrawn.xor(Some("`root` 2".into()));
             let changes = Changes { rollouts: vec![all(&rollout)], heard: vec![] };
             store.save(&changes).await.unwrap();
             assert_eq!(Records::rollout(&store, &rollout.id).await.unwrap().unwrap(), rollout);

@@ -1,5 +1,5 @@
-//! One host's open stream: what it says goes to the rollouts, what it should run goes
-//! to it, and what it reported is acknowledged once it is stored.
+//! One host's open stream: what it says goes to the rollouts, what it should believe and
+//! run goes to it, and what it reported is acknowledged once it is stored.
 //!
 //! The conversation is driven by whoever reads its answers, and is over when that one
 //! stops: no task of its own, nothing to clean up but what `Drop` does. A host that
@@ -15,6 +15,7 @@ use floe_proto::wire;
 use futures_util::stream::{self, FuturesUnordered, Stream, StreamExt as _};
 use tokio::time::Instant;
 use tonic::Status;
+use tracing::warn;
 
 use super::failure;
 use crate::rollout::Rollouts;
@@ -23,6 +24,7 @@ use crate::rollout::state::{Confirmed, Heard, Report, Said};
 use crate::session::registry::Greeting;
 use crate::session::text::{MAX_LINE, MAX_NAME, MAX_REASON, harmless};
 use crate::session::{Seat, Sessions, director};
+use crate::trust::Roots;
 
 /// How often an agent should say that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -46,7 +48,10 @@ pub(super) struct Conversation<I, R> {
     inbound: I,
     sessions: Sessions,
     rollouts: Rollouts<R>,
+    roots: Roots,
     clock: Clock,
+    /// The version of the trust root that the host believes, or was sent last.
+    believes: u32,
     /// From the hello on.
     seat: Option<Seat>,
     /// On whose behalf the host was sent something last.
@@ -79,6 +84,7 @@ where
         inbound: I,
         sessions: Sessions,
         rollouts: Rollouts<R>,
+        roots: Roots,
         clock: Clock,
     ) -> Self {
         Self {
@@ -87,7 +93,9 @@ where
             inbound,
             sessions,
             rollouts,
+            roots,
             clock,
+            believes: 1,
             seat: None,
             sent: None,
             storing: FuturesUnordered::new(),
@@ -119,6 +127,12 @@ where
         }
         loop {
             let Some(seat) = &mut self.seat else { return Ok(None) };
+            // Before any order: what is ordered may be signed under the newest only.
+            if let Some(next) = self.roots.next(self.believes) {
+                self.believes = next.root.version;
+                let root_envelope = next.record.envelope.clone();
+                return Ok(Some(to_agent::Message::TrustRoot(pb::TrustRoot { root_envelope })));
+            }
             if let Some(order) = due(seat, self.sent.as_ref()) {
                 self.sent = Some(order.assignment.rollout.clone());
                 return Ok(Some(to_agent::Message::Assignment(pb::Assignment {
@@ -150,6 +164,7 @@ where
                         }));
                     }
                 }
+                () = self.roots.changed() => {}
                 message = self.inbound.next(), if self.storing.len() < UNSTORED => {
                     let Some(message) = message.transpose()? else { return Ok(None) };
                     self.deadline = Instant::now() + self.silence;
@@ -178,10 +193,24 @@ where
             running: harmless(&hello.running, MAX_NAME),
             confirmed: hello.confirmed.map(confirmed).transpose()?,
         };
+        // An agent that does not say it believes what its image pinned.
+        self.believes = hello.root_version.max(1);
+        self.compare_roots();
         self.deadline = Instant::now() + self.silence;
         self.seat = Some(self.sessions.open(self.host.clone(), self.role.clone(), greeting));
         let heartbeat_seconds = u32::try_from(HEARTBEAT.as_secs()).unwrap_or(u32::MAX);
         Ok(Some(to_agent::Message::Welcome(pb::Welcome { heartbeat_seconds })))
+    }
+
+    /// Says what no message can mend.
+    fn compare_roots(&self) {
+        let (host, believes) = (&self.host, self.believes);
+        let newest = self.roots.newest().root.version;
+        if believes > newest {
+            warn!(%host, believes, newest, "a host believes a newer trust root than is on record");
+        } else if believes < newest && self.roots.next(believes).is_none() {
+            warn!(%host, believes, "the trust root after the one that a host believes is not on record");
+        }
     }
 
     /// Passes on what the host says.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use floe_proto::digest::Digest;
+use floe_proto::time::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -11,8 +12,10 @@ use tonic::Code;
 
 use super::*;
 use crate::rollout::Drive;
+use crate::rollout::ports::Trust;
 use crate::rollout::state::{Rollout, State};
 use crate::store::{ManifestRecord, Store};
+use crate::trust::testing::{root, signed};
 
 type Inbound = ReceiverStream<Result<pb::FromAgent, Status>>;
 type Answers = Pin<Box<dyn Stream<Item = Result<pb::ToAgent, Status>> + Send>>;
@@ -20,6 +23,7 @@ type Answers = Pin<Box<dyn Stream<Item = Result<pb::ToAgent, Status>> + Send>>;
 struct World {
     sessions: Sessions,
     rollouts: Rollouts<Store>,
+    roots: Roots,
     store: Store,
     _tasks: JoinSet<()>,
     _dir: tempfile::TempDir,
@@ -31,12 +35,41 @@ struct Agent {
     hears: Answers,
 }
 
+/// Believes every manifest.
+struct Credulous;
+
+impl Trust for Credulous {
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn objection(&self, _: &[u8], _: Option<Timestamp>) -> Option<String> {
+        None
+    }
+
+    async fn changed(&mut self) {
+        std::future::pending().await
+    }
+}
+
 impl World {
+    /// The next version of the trust root, signed by key 1.
+    async fn publish_root(&self, version: u32) -> Vec<u8> {
+        let envelope = signed(&root(version, &[1], &[2]), &[1]);
+        let (publisher, now) = ("ada".to_owned(), crate::clock::now());
+        self.roots.publish(&self.store, envelope.clone(), publisher, now).await.unwrap();
+        envelope
+    }
+
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("floe.sqlite")).await.unwrap();
         let sessions = Sessions::new(crate::clock::now);
-        let (rollouts, drive) = Drive::new(store.clone(), sessions.clone(), crate::clock::now);
+        let fleet = "fossable.org".parse().unwrap();
+        let file = signed(&root(1, &[1], &[2]), &[1]);
+        let roots = Roots::open(&store, &fleet, &file, crate::clock::now()).await.unwrap();
+        let (rollouts, drive) =
+            Drive::new(store.clone(), sessions.clone(), Credulous, crate::clock::now);
         let mut tasks = JoinSet::new();
         tasks.spawn(drive.run(CancellationToken::new()));
         let record = ManifestRecord {
@@ -53,7 +86,7 @@ impl World {
         };
         store.begin_publication(&record).await.unwrap();
         store.finish_publication(&record.digest, crate::clock::now()).await.unwrap();
-        Self { sessions, rollouts, store, _tasks: tasks, _dir: dir }
+        Self { sessions, rollouts, roots, store, _tasks: tasks, _dir: dir }
     }
 
     fn open(&self, host: &str) -> Agent {
@@ -64,15 +97,19 @@ impl World {
             ReceiverStream::new(inbound),
             self.sessions.clone(),
             self.rollouts.clone(),
+            self.roots.clone(),
             crate::clock::now,
         );
         Agent { says, hears: Box::pin(conversation.answers()) }
     }
 
     async fn connect(&self, host: &str, confirmed: Option<pb::Confirmed>) -> Agent {
+        let agent_version = "0.1.0\u{1b}".into();
+        self.greet(host, pb::Hello { confirmed, agent_version, ..Default::default() }).await
+    }
+
+    async fn greet(&self, host: &str, hello: pb::Hello) -> Agent {
         let mut agent = self.open(host);
-        let hello =
-            pb::Hello { confirmed, agent_version: "0.1.0\u{1b}".into(), ..Default::default() };
         agent.say(from_agent::Message::Hello(hello)).await;
         assert!(matches!(agent.hear().await, Ok(to_agent::Message::Welcome(_))));
         agent
@@ -161,6 +198,35 @@ async fn a_host_is_never_sent_what_it_has_confirmed() {
 }
 
 #[tokio::test]
+async fn a_host_is_brought_to_the_newest_trust_root_before_it_is_told_anything() {
+    let world = World::start().await;
+    let second = world.publish_root(2).await;
+    let third = world.publish_root(3).await;
+    world.roll_out().await;
+    let is_root = |heard: Result<to_agent::Message, Status>, envelope: &[u8]| {
+        let root = pb::TrustRoot { root_envelope: envelope.to_vec() };
+        assert_eq!(heard.unwrap(), to_agent::Message::TrustRoot(root));
+    };
+    let mut pinned = world.connect("local-a", None).await;
+    is_root(pinned.hear().await, &second);
+    is_root(pinned.hear().await, &third);
+    assert!(matches!(pinned.hear().await, Ok(to_agent::Message::Assignment(_))));
+
+    // One that believes the second gets the third only, and later ones as they come.
+    let hello = pb::Hello { root_version: 2, ..Default::default() };
+    let mut newer = world.greet("local-b", hello).await;
+    is_root(newer.hear().await, &third);
+    let waits = tokio::join!(newer.hear(), world.publish_root(4));
+    is_root(waits.0, &waits.1);
+    is_root(pinned.hear().await, &waits.1);
+
+    // What no message can mend does not end the conversation.
+    let hello = pb::Hello { root_version: 9, ..Default::default() };
+    let ahead = world.greet("local-c", hello).await;
+    drop(ahead);
+}
+
+#[tokio::test]
 async fn a_newer_stream_ends_the_older_with_aborted() {
     let world = World::start().await;
     let mut older = world.connect("local-a", None).await;
@@ -188,6 +254,7 @@ async fn a_host_that_is_silent_is_gone() {
         ReceiverStream::new(inbound),
         world.sessions.clone(),
         world.rollouts.clone(),
+        world.roots.clone(),
         crate::clock::now,
     );
     conversation.silence = Duration::from_millis(20);
@@ -229,7 +296,7 @@ async fn t095_who_talks_faster_than_it_is_stored_has_to_wait() {
     let mut world = World::start().await;
     // Nobody takes anything in from now on.
     let (rollouts, _drive) =
-        Drive::new(world.store.clone(), world.sessions.clone(), crate::clock::now);
+        Drive::new(world.store.clone(), world.sessions.clone(), Credulous, crate::clock::now);
     world.rollouts = rollouts;
     let mut agent = world.connect("local-a", None).await;
     let output = pb::Output { activation: "x-1".into(), ..Default::default() };

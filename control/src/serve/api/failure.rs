@@ -3,6 +3,7 @@
 //! A caller learns what they can change; what is ours is logged, and leaves as
 //! "try again" or "look at the log".
 
+use floe_proto::verify;
 use tonic::Status;
 use tracing::error;
 
@@ -22,6 +23,17 @@ pub(super) fn internal(error: &(dyn std::error::Error + 'static), transient: boo
     } else {
         Status::internal("the control plane failed; its log says why")
     }
+}
+
+/// What the caller signed is not believed; they may know all that is wrong with it.
+pub(super) fn refused(error: &verify::Error) -> Status {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    Status::failed_precondition(text)
 }
 
 /// What the caller sent makes no sense.

@@ -8,4 +8,5 @@ pub mod enrolment;
 pub mod failure;
 pub mod operator;
 pub mod session;
+pub mod trust;
 mod view;

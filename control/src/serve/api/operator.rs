@@ -17,6 +17,7 @@ use crate::clock;
 use crate::enrol::token::JoinToken;
 use crate::objects::{Presence, Upload};
 use crate::rollout::handle::Error as RolloutError;
+use crate::rollout::ports::Trust as _;
 use crate::serve::app::App;
 use crate::serve::auth;
 use crate::store::{self, Activation, Begun, HostRecord, ManifestRecord, TokenRecord};
@@ -55,7 +56,8 @@ impl pb::operator_server::Operator for Operator {
         let (app, now) = (&self.app, clock::now());
         let (publisher, topic) = (auth::operator(&request)?, auth::topic(&request));
         let envelope = request.into_inner().manifest_envelope;
-        let manifest = verify::manifest(&envelope, &app.root, now).map_err(refused)?;
+        let manifest = verify::manifest(&envelope, &app.roots.newest().root, now)
+            .map_err(|error| failure::refused(&error))?;
         topic.is(format_args!("{} serial {}", manifest.role, manifest.serial));
         let (payload, length) = (manifest.payload.sha256, manifest.payload.length.get());
         let record = ManifestRecord {
@@ -109,6 +111,10 @@ impl pb::operator_server::Operator for Operator {
         let manifest = app.store.manifest(&digest).await.map_err(failure::of_store)?;
         let manifest = manifest.ok_or_else(unknown)?;
         auth::about(&request, format_args!("{} serial {}", manifest.role, manifest.serial));
+        // The trust root may have changed since the publication was begun.
+        if let Some(why) = app.roots.objection(&manifest.envelope, Some(clock::now())) {
+            return Err(Status::failed_precondition(why));
+        }
         let there = app.objects.presence(&manifest.payload, manifest.payload_length).await;
         match there.map_err(of_objects)? {
             Presence::There => {}
@@ -309,17 +315,6 @@ fn no_rollout(id: &RolloutId) -> Status {
     Status::not_found(format!("there is no rollout `{id}`"))
 }
 
-/// The caller signed it, so they may know all that is wrong with it.
-fn refused(error: verify::Error) -> Status {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    Status::failed_precondition(text)
-}
-
 fn of_objects(error: crate::objects::s3::Error) -> Status {
     failure::internal(&error, true)
 }
@@ -327,6 +322,7 @@ fn of_objects(error: crate::objects::s3::Error) -> Status {
 fn of_rollout(error: RolloutError<store::Error>) -> Status {
     match error {
         RolloutError::NotPublished { .. } => Status::not_found(error.to_string()),
+        RolloutError::NotBelieved { .. } => Status::failed_precondition(error.to_string()),
         RolloutError::Closed => Status::unavailable(error.to_string()),
         RolloutError::Records(error) => failure::of_store(error),
     }

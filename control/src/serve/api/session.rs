@@ -43,6 +43,7 @@ impl pb::host_session_server::HostSession for Session {
             request.into_inner(),
             self.app.sessions.clone(),
             self.app.rollouts.clone(),
+            self.app.roots.clone(),
             clock::now,
         );
         Ok(Response::new(Box::pin(conversation.answers())))

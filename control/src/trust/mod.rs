@@ -1,0 +1,18 @@
+//! The fleet's trust root, version after version: whose signatures count, and since when.
+//!
+//! ```text
+//! trust.json ─▶ roots ◀─ serve/api/trust (PublishRoot)
+//!                │ every version, each the successor of the one before
+//!                ├─▶ session: what a host does not believe yet is sent to it
+//!                └─▶ rollout: what hosts would not believe is not rolled out
+//! ```
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | [`roots`] | the control plane's: all versions, and the newest |
+
+pub mod roots;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use roots::Roots;
