@@ -17,6 +17,7 @@ pub struct Host {
     /// What is put on its disk before its first boot: `SOURCE:PLACE:MODE`.
     files: Vec<String>,
     name: String,
+    id: String,
     running: Option<Running>,
 }
 
@@ -53,18 +54,39 @@ impl Host {
             image: image.into(),
             files,
             name: name.to_owned(),
+            id: format!("local-{name}"),
             running: None,
         }
     }
 
-    /// Its name; its host id is `local-<name>`.
+    /// The same host as an instance of EC2, which `id` is given to by.
+    #[must_use]
+    pub fn instance(self, id: &str) -> Self {
+        Self { id: id.to_owned(), ..self }
+    }
+
+    /// Makes its disk a copy of another host's, which is off. Before its first boot.
+    ///
+    /// # Panics
+    ///
+    /// Where it cannot be copied.
+    pub async fn copy_disk_of(&self, other: &Self) {
+        let disk = |host: &Self| host.world.join("machines").join(&host.name).join("upper");
+        assert!(other.running.is_none(), "{} is up", other.name);
+        std::fs::create_dir_all(disk(self).parent().unwrap()).unwrap();
+        // With what overlayfs keeps in extended attributes.
+        let copy = ["--archive", "--no-target-directory"];
+        script::run(Command::new("cp").args(copy).arg(disk(other)).arg(disk(self))).await;
+    }
+
+    /// Its name in the world; outside EC2 its host id is `local-<name>`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Its host id.
     pub fn id(&self) -> String {
-        format!("local-{}", self.name)
+        self.id.clone()
     }
 
     /// Boots it, and returns when its systemd answers.

@@ -17,11 +17,11 @@ use log::{error, info, warn};
 use rcgen::CertificateParams;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::time::{sleep, timeout};
-use tonic::Code;
 
+use super::failure::{Error, Remedy};
 use super::imds::{self, Imds};
 use super::join;
-use super::store::{self, Enrolled, Store};
+use super::store::{Enrolled, Store};
 use crate::backoff::Backoff;
 use crate::telemetry::Chain;
 
@@ -80,7 +80,11 @@ pub async fn obtain(terms: &Terms) -> Enrolled {
             Err(failure) => failure,
         };
         let text = Chain(&failure).to_string();
-        match failure.remedy(&terms.attestation) {
+        let lost = match terms.attestation {
+            Attestation::AwsIid(_) if before.is_none() => Remedy::Operator,
+            Attestation::Token | Attestation::AwsIid(_) => Remedy::JoinFile,
+        };
+        match failure.remedy(lost) {
             Remedy::Time => {
                 let wait = backoff.next_wait();
                 warn!(wait:? = wait; "not enrolled yet, will try again: {text}");
@@ -94,15 +98,14 @@ pub async fn obtain(terms: &Terms) -> Enrolled {
                     error!("what to do: {}", failure.advice());
                     said = text;
                 }
-                sleep(wait).await;
+                // A token that somebody puts there meanwhile is a way in as well.
+                let _over = timeout(wait, changed(&path, before)).await;
                 backoff.reset();
             }
             Remedy::JoinFile => {
                 error!("{text}; waiting for another `{}`", path.display());
                 error!("what to do: {}", failure.advice());
-                while fingerprint(&path) == before {
-                    sleep(LOOK_AGAIN).await;
-                }
+                changed(&path, before).await;
                 backoff.reset();
             }
         }
@@ -112,7 +115,7 @@ pub async fn obtain(terms: &Terms) -> Enrolled {
 async fn once(terms: &Terms, store: &Store, path: &Path) -> Result<Enrolled, Error> {
     match &terms.attestation {
         Attestation::Token => by_token(terms, store, path).await,
-        Attestation::AwsIid(imds) => by_document(terms, store, imds).await,
+        Attestation::AwsIid(imds) => by_document(terms, store, imds, path).await,
     }
 }
 
@@ -130,7 +133,12 @@ async fn by_token(terms: &Terms, store: &Store, path: &Path) -> Result<Enrolled,
 
 /// The instance is asked for before anything on the disk is used: the disk may be a
 /// copy of another instance's (catalogue T079).
-async fn by_document(terms: &Terms, store: &Store, imds: &Imds) -> Result<Enrolled, Error> {
+async fn by_document(
+    terms: &Terms,
+    store: &Store,
+    imds: &Imds,
+    path: &Path,
+) -> Result<Enrolled, Error> {
     let instance = match instance(imds).await {
         Ok(instance) => instance,
         Err(silent) => {
@@ -147,9 +155,22 @@ async fn by_document(terms: &Terms, store: &Store, imds: &Imds) -> Result<Enroll
     if let Some(enrolled) = store.load()? {
         return Ok(enrolled);
     }
-    let pkcs7 = imds.document().await?;
-    let attestation = enrol_request::Attestation::AwsIid(AwsIid { pkcs7 });
-    enrol(terms, store, &instance, attestation).await
+    // An operator may let in by a token whom the document does not, such as a host that
+    // was revoked.
+    let attestation = match join::read(path) {
+        Ok(join) if join.host == instance => {
+            enrol_request::Attestation::Token(join.token.to_string())
+        }
+        Ok(join) => return Err(Error::OtherToken { ours: instance, theirs: join.host }),
+        Err(join::Error::Missing { .. }) => {
+            let pkcs7 = imds.document().await?;
+            enrol_request::Attestation::AwsIid(AwsIid { pkcs7 })
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let enrolled = enrol(terms, store, &instance, attestation).await?;
+    discard_used(path, &enrolled);
+    Ok(enrolled)
 }
 
 /// Asks a few times: right after the boot the network may not be there yet.
@@ -244,123 +265,18 @@ fn discard_used(path: &Path, enrolled: &Enrolled) {
     }
 }
 
+/// Waits until somebody puts another file there, or takes it away.
+async fn changed(path: &Path, before: Option<Fingerprint>) {
+    while fingerprint(path) == before {
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
 /// Enough to see that a file was replaced.
-fn fingerprint(path: &Path) -> Option<(std::time::SystemTime, u64, u64)> {
+type Fingerprint = (std::time::SystemTime, u64, u64);
+
+fn fingerprint(path: &Path) -> Option<Fingerprint> {
     use std::os::unix::fs::MetadataExt as _;
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
-}
-
-/// Why this machine is no host yet.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Join(#[from] join::Error),
-    #[error(transparent)]
-    Imds(#[from] imds::Error),
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    #[error("the identity was stored and is gone again")]
-    Vanished,
-    #[error("could not make a certificate request")]
-    Request(#[source] rcgen::Error),
-    #[error(transparent)]
-    Connection(#[from] transport::Error),
-    #[error("the control plane did not answer in time")]
-    Slow,
-    #[error("the control plane did not enrol this machine")]
-    Refused(#[from] Box<tonic::Status>),
-    #[error(
-        "this machine is configured for the role `{ours}`, but the control plane has it on record as `{theirs}`"
-    )]
-    OtherRole { ours: Role, theirs: String },
-    #[error("this machine is `{ours}`, but the control plane answered for `{theirs}`")]
-    OtherHost { ours: HostId, theirs: String },
-    #[error("the control plane sent a certificate that cannot be used with this machine's key")]
-    Certificate(#[source] transport::Error),
-}
-
-/// What may help.
-enum Remedy {
-    /// The same try may succeed later.
-    Time,
-    /// Somebody has to approve or correct something; the same try succeeds then.
-    Operator,
-    /// This try is lost; somebody has to put another `join.toml` there.
-    JoinFile,
-}
-
-impl Error {
-    fn remedy(&self, attestation: &Attestation) -> Remedy {
-        let lost = match attestation {
-            Attestation::Token => Remedy::JoinFile,
-            Attestation::AwsIid(_) => Remedy::Operator,
-        };
-        match self {
-            Self::Refused(status) => match status.code() {
-                Code::FailedPrecondition => Remedy::Operator,
-                Code::Unauthenticated
-                | Code::PermissionDenied
-                | Code::InvalidArgument
-                | Code::AlreadyExists
-                | Code::Unimplemented => lost,
-                Code::Ok
-                | Code::Cancelled
-                | Code::Unknown
-                | Code::DeadlineExceeded
-                | Code::NotFound
-                | Code::ResourceExhausted
-                | Code::Aborted
-                | Code::OutOfRange
-                | Code::Internal
-                | Code::Unavailable
-                | Code::DataLoss => Remedy::Time,
-            },
-            Self::Connection(error) => match error {
-                transport::Error::Unreachable { .. } => Remedy::Time,
-                transport::Error::Pem { .. }
-                | transport::Error::Tls(_)
-                | transport::Error::Url { .. } => lost,
-            },
-            Self::Store(error) => match error {
-                store::Error::Disk { .. } | store::Error::Key(_) => Remedy::Time,
-                store::Error::Broken { .. } => lost,
-            },
-            Self::Imds(error) => match error {
-                imds::Error::Unreachable { .. } | imds::Error::Status { .. } => Remedy::Time,
-                imds::Error::Off | imds::Error::Malformed { .. } => lost,
-            },
-            Self::Slow | Self::Vanished => Remedy::Time,
-            Self::Join(_)
-            | Self::Request(_)
-            | Self::OtherRole { .. }
-            | Self::OtherHost { .. }
-            | Self::Certificate(_) => lost,
-        }
-    }
-
-    fn advice(&self) -> &'static str {
-        match self {
-            Self::Join(_) => {
-                "make a token with `floe hosts token` and put host and token into the file (mode 0600)"
-            }
-            Self::Imds(error) => error.advice(),
-            Self::Store(error) => error.advice(),
-            Self::Refused(status) if status.code() == Code::FailedPrecondition => {
-                "look with `floe hosts pending`, then `floe hosts approve` or `floe hosts deny`"
-            }
-            Self::Refused(_) => {
-                "a token may be used, expired or mistyped: make a new one with `floe hosts token`; on EC2 see `floe hosts pending`, `floe images list` and the control plane's log"
-            }
-            Self::OtherRole { .. } => {
-                "correct `role` in agent.toml and restart the agent, or the control plane's record: a token of this role, or `floe images`"
-            }
-            Self::Connection(_) | Self::Slow => {
-                "check `control_plane` and `ca` in agent.toml, and that the control plane runs"
-            }
-            Self::OtherHost { .. } | Self::Vanished | Self::Request(_) | Self::Certificate(_) => {
-                "this should not happen: look at the logs of agent and control plane"
-            }
-        }
-    }
 }

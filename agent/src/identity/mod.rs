@@ -8,6 +8,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | [`join`] | `join.toml`: which host, and the token that says so |
+//! | [`failure`] | why it is none yet, and what may help |
 //! | [`imds`] | what EC2 says and signed about this machine |
 //! | [`store`] | `identity/`: what is on the disk, written whole or not at all |
 //! | [`enrol`] | the one call that makes a machine a host, until it succeeds |
@@ -18,6 +19,7 @@
 //! identity of another EC2 instance, which a copied disk brought along, is not used.
 
 mod enrol;
+mod failure;
 mod imds;
 mod join;
 mod store;

@@ -213,6 +213,22 @@ async fn who_has_to_be_approved_asks_again_with_the_same_key() {
 }
 
 #[tokio::test]
+async fn a_token_for_the_instance_is_a_way_in_as_well() {
+    let waits = Status::failed_precondition("an operator has to approve it");
+    let mut world = world("www.fossable.org", vec![waits]).await;
+    world.on_ec2(ITSELF).await;
+    let terms = world.terms.clone();
+    let mut enrolling = JoinSet::new();
+    enrolling.spawn(async move { obtain(&terms).await });
+    world.next_document().await;
+    let join = world.state.path().join("join.toml");
+    fs::write(&join, format!("host = \"{ITSELF}\"\ntoken = \"floe-join-1\"\n")).unwrap();
+    let enrolled = enrolling.join_next().await.unwrap().unwrap();
+    assert_eq!(enrolled.host.as_str(), ITSELF);
+    assert!(!world.has_join_file());
+}
+
+#[tokio::test]
 async fn t079_a_copied_disk_enrols_as_itself_with_a_key_of_its_own() {
     let mut world = world("www.fossable.org", vec![]).await;
     let store = Store::new(world.state.path());
