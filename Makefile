@@ -10,7 +10,9 @@ SHELL := /bin/bash
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FLOE_BIN)
 WITH_HOSTS := $(if $(AS_ROOT),--config 'target."cfg(unix)".runner = "$(AS_ROOT)"')
 
-.PHONY: help demo test bench lint guards world build
+FUZZ_SECONDS ?= 600
+
+.PHONY: help demo test bench lint guards fuzz world build
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,6 +42,14 @@ lint: ## Format and clippy, warnings denied
 
 guards: ## Take each guard out in turn and see its test fail; ONLY=t013 for some
 	@cargo run --quiet -p floe-tests --bin guards -- $(foreach word,$(ONLY),--only $(word))
+
+fuzz: ## Ten minutes for each fuzz target (fuzz/README.md); ONLY=root for some
+	@cd fuzz
+	for target in $(or $(ONLY),envelope manifest root unpack session); do
+	  mkdir -p corpus/$$target
+	  TMPDIR=$$([ -w /dev/shm ] && echo /dev/shm || echo /tmp) cargo +nightly fuzz run $$target corpus/$$target seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -dict=documents.dict -print_final_stats=1
+	done
 
 world:
 	@$(AS_ROOT) tests/world/prepare >/dev/null

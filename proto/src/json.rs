@@ -2,21 +2,29 @@
 //!
 //! Derived structs refuse duplicate keys, and with `deny_unknown_fields` unknown
 //! ones; serde_json refuses trailing bytes and nesting deeper than 128. What this
-//! file adds: a bound on the size, and that the schema number is read first, so
-//! that a document of a newer schema is told apart from a broken one. Documents
-//! must not use `flatten`, maps or untagged enums, which keep the last of two
-//! equal keys.
+//! file adds: a bound on the size; that the schema number is read first, so that a
+//! document of a newer schema is told apart from a broken one; and that everything is
+//! said as floe would write it. serde also reads a list where a struct is meant, and
+//! `{"a": null}` where `"a"` is; what the types read more freely than they write (an
+//! IPv6 address) has one spelling likewise. Documents must not use `flatten`, maps or
+//! untagged enums, which keep the last of two equal keys.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Parses a signed document whose newest known schema is `known`.
 ///
 /// # Errors
 ///
 /// [`Error::TooLong`] beyond `limit` bytes, [`Error::NewerSchema`] where the
-/// document says so, [`Error::Malformed`] for everything else.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8], known: u32, limit: usize) -> Result<T, Error> {
+/// document says so, [`Error::Synonym`] where it is said in other words than floe's,
+/// [`Error::Malformed`] for everything else.
+pub fn parse<T: DeserializeOwned + Serialize>(
+    bytes: &[u8],
+    known: u32,
+    limit: usize,
+) -> Result<T, Error> {
     if bytes.len() > limit {
         return Err(Error::TooLong { length: bytes.len(), limit });
     }
@@ -27,7 +35,12 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8], known: u32, limit: usize) -> Res
     if schema == 0 {
         return Err(Error::NoSchema);
     }
-    Ok(serde_json::from_slice(bytes)?)
+    let document = serde_json::from_slice(bytes)?;
+    // Only blanks, the order of fields and the escapes of characters are free.
+    if serde_json::to_value(&document)? != serde_json::from_slice::<Value>(bytes)? {
+        return Err(Error::Synonym);
+    }
+    Ok(document)
 }
 
 /// The one field that every document has.
@@ -58,6 +71,9 @@ pub enum Error {
     /// Schemas begin at 1.
     #[error("the document has schema 0, which does not exist")]
     NoSchema,
+    /// A field that may be absent is, or something has another form than floe gives it.
+    #[error("the document says something in another form than floe writes")]
+    Synonym,
     /// Not JSON, a duplicate or unknown field, a wrong type or value.
     #[error("the document is malformed")]
     Malformed(#[from] serde_json::Error),
@@ -67,12 +83,19 @@ pub enum Error {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, Serialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only parsed")]
     struct Document {
         schema: u32,
         serial: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<Kind>,
+    }
+
+    #[derive(Debug, Deserialize, Serialize)]
+    enum Kind {
+        Unit,
+        Pair { left: u8, right: u8 },
     }
 
     fn read(text: &str) -> Result<Document, Error> {
@@ -92,6 +115,7 @@ mod tests {
             r#"{"schema":1,"serial":-1}"#,
             r#"{"schema":1,"serial":18446744073709551616}"#,
             r#"{"schema":1,"serial":7} {}"#,
+            r#"{"schema":1,"serial":-0}"#,
             r#"{"schema":0,"serial":7}"#,
             r#"{"serial":7}"#,
             "[]",
@@ -101,6 +125,21 @@ mod tests {
         }
         assert!(read(&"[".repeat(1000)).is_err());
         assert!(matches!(read(&" ".repeat(2000)), Err(Error::TooLong { .. })));
+    }
+
+    #[test]
+    fn t004_one_meaning_has_one_form() {
+        for (one, other) in [
+            (r#""Unit""#, r#"{"Unit":null}"#),
+            (r#"{"Pair":{"left":1,"right":2}}"#, r#"{"Pair":[1,2]}"#),
+        ] {
+            let document = |kind| format!(r#"{{"kind":{kind}, "serial":7,"schema":1}}"#);
+            assert!(read(&document(one)).is_ok(), "{one}");
+            let refused = read(&document(other));
+            assert!(matches!(refused, Err(Error::Synonym)), "{other}: {refused:?}");
+        }
+        // The head is a map as well, so that this one is found before.
+        assert!(read("[1,7,null]").is_err());
     }
 
     #[test]

@@ -1,0 +1,4 @@
+//! Arbitrary bytes against `floe_fuzz::properties::envelope`, which says what must hold.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| floe_fuzz::properties::envelope(bytes));
