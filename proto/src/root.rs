@@ -75,7 +75,7 @@ impl Root {
     }
 
     /// The public keys of `signers`, each once.
-    pub(crate) fn keys_of(&self, signers: &Signers) -> Vec<PublicKey> {
+    pub fn keys_of(&self, signers: &Signers) -> Vec<PublicKey> {
         self.keys.iter().filter(|key| signers.keys.contains(&key.id())).copied().collect()
     }
 

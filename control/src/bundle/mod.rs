@@ -1,9 +1,9 @@
 //! On the operator's machine: a role becomes a signed bundle, and reaches the store.
 //!
 //! ```text
-//! hosts/<role>/ ─▶ source ─▶ build ─▶ sign ─▶ publish ─▶ S3, control plane
-//!                    │ git      payload  manifest  PUT by presigned URL
-//!                    └ syntax            envelope
+//! hosts/<role>/ ─▶ source ─▶ build ─▶ state ─▶ sign ─▶ publish ─▶ S3, control plane
+//!                    │ git      payload  manifest │ envelope  PUT by presigned URL
+//!                    └ syntax                     └ crate::signing
 //! ```
 //!
 //! | file | holds |
@@ -12,7 +12,8 @@
 //! | [`git`] | which revision that is |
 //! | [`syntax`] | whether Nix can read it |
 //! | [`build`] | the payload, the same bytes for the same tree |
-//! | [`sign`] | the release key; the manifest in its envelope |
+//! | [`state`] | what is said about it: the manifest |
+//! | [`sign`] | the release keys; the manifest in its envelope |
 //! | [`publish`] | the upload |
 //! | [`check`] | the way back: a bundle in files, read and verified |
 
@@ -23,4 +24,5 @@ mod process;
 pub mod publish;
 pub mod sign;
 pub mod source;
+pub mod state;
 pub mod syntax;

@@ -8,6 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::context::{Context, Global};
 use super::end::End;
 use super::{bundle, completions, dev, hosts, init, keys, push, rollout, serve};
+use crate::signing::Environment;
 use crate::telemetry::Level;
 
 /// Runs fleets of NixOS machines, without SSH
@@ -62,7 +63,8 @@ impl Cli {
 /// Whatever stopped it; [`super::exit`] knows what to say of it.
 pub async fn run(cli: Cli) -> anyhow::Result<End> {
     let user = |name: &str| env::var_os(name).and_then(|value: OsString| value.into_string().ok());
-    let context = Context::new(cli.global, user("USER").or_else(|| user("LOGNAME")));
+    let context =
+        Context::new(cli.global, user("USER").or_else(|| user("LOGNAME")), Environment::read());
     match cli.command {
         Command::Push(push) => Box::pin(push.run(&context)).await,
         Command::Rollout(rollout) => Box::pin(rollout.run(&context)).await,

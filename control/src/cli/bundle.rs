@@ -12,10 +12,11 @@ use tempfile::NamedTempFile;
 
 use super::context::Context;
 use super::end::{End, Stopped};
-use super::view::bundle::{BuiltView, BundleView};
+use super::view::bundle::{BuiltView, BundleView, TallyView};
 use crate::bundle::check::{self, Claim, Files};
-use crate::bundle::sign::{self, Statement};
+use crate::bundle::sign::{self, Tally};
 use crate::bundle::source::Source;
+use crate::bundle::state::{self, Statement};
 use crate::bundle::syntax::{self, Parsed};
 use crate::bundle::{build, git};
 use crate::durable;
@@ -47,6 +48,10 @@ pub(super) struct Build {
     /// Number of the manifest
     #[arg(long, default_value = "1")]
     serial: Serial,
+
+    /// No host that has seen it may go below this serial again
+    #[arg(long, value_name = "SERIAL", default_value = "1")]
+    floor: Serial,
 
     /// For how long hosts may take the bundle
     #[arg(long, value_name = "SPAN", default_value = "90d")]
@@ -117,10 +122,10 @@ impl Bundle {
 
 impl Build {
     async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let progress = context.progress();
         let repository = context.repository()?;
         let root = repository.trust()?;
-        let key = sign::load_release_key(&repository.signing_key(), &root)?;
+        let signers = context.release_signers(&repository, &root, &[])?;
+        let progress = context.progress();
         let source = Source::read(&repository, &self.role)?;
         if let Some(tree) = source.tree_around(&self.out) {
             return Err(Stopped::failed(
@@ -141,15 +146,22 @@ impl Build {
         let (payload, packed) = pack(&source, &self.out)?;
         let statement = Statement {
             serial: self.serial,
+            floor: self.floor,
             now: context.now(),
             valid_for: self.valid_for,
-            revision: git::revision(repository.root()).await,
             built_by: context.who(),
         };
-        let signed = sign::sign(&source, &packed, statement, &root, &key)?;
+        let revision = git::revision(repository.root()).await;
+        let manifest = state::state(&source, &packed, revision, statement, &root)?;
+        let envelope = sign::sign(&manifest, &signers).await?;
+        let tally = Tally::of(&envelope, &root);
+        if tally.is_enough() {
+            // Whatever else hosts would refuse is found now.
+            sign::believe(&envelope, &root, context.now())?;
+        }
         // The manifest comes last: where it is, the payload is whole.
         payload.persist(&files.payload).with_context(|| unwritten(&files.payload))?;
-        durable::write_file(&files.manifest, &signed.envelope, 0o644)
+        durable::write_file(&files.manifest, &envelope.to_bytes()?, 0o644)
             .with_context(|| unwritten(&files.manifest))?;
         drop(progress);
 
@@ -162,7 +174,8 @@ impl Build {
             digest: packed.digest.to_string(),
             length: packed.length,
             files: packed.files,
-            manifest_digest: signed.manifest.digest().to_string(),
+            manifest_digest: sign::digest(&envelope).to_string(),
+            signatures: TallyView::new(&tally),
             parsed: parsed == Parsed::Fine,
         })
     }

@@ -3,14 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args};
+use floe_proto::root::Root;
 use floe_proto::time::Timestamp;
 
 use super::connection::{self, Connection, Credentials};
 use super::output::{Output, Printer};
 use super::progress::Progress;
 use super::view::View;
+use crate::bundle::sign;
 use crate::clock;
 use crate::repository::{self, Repository};
+use crate::signing::{Environment, KeySource, Signer};
 
 /// Above what every command takes, in its help: a command's own options come first.
 const HEADING: &str = "Options of every command";
@@ -45,17 +48,23 @@ pub(super) struct Context {
     global: Global,
     user: Option<String>,
     printer: Printer,
+    environment: Environment,
 }
 
 impl Context {
     /// `user` is who types, as far as the environment says.
-    pub(super) fn new(global: Global, user: Option<String>) -> Self {
-        Self { printer: Printer::new(global.output), global, user }
+    pub(super) fn new(global: Global, user: Option<String>, environment: Environment) -> Self {
+        Self { printer: Printer::new(global.output), global, user, environment }
     }
 
     /// The time; asked again for each use, since commands may wait.
     pub(super) fn now(&self) -> Timestamp {
         clock::now()
+    }
+
+    /// Where keys and passphrases come from that lie in no file of the repository.
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     /// The fleet repository.
@@ -64,6 +73,18 @@ impl Context {
             Some(root) => Repository::open(root),
             None => Repository::find(Path::new(".")),
         }
+    }
+
+    /// The release keys that sign: of the files `typed`, or as the repository and the
+    /// environment have it. May ask for passphrases, so it comes before any progress.
+    pub(super) fn release_signers(
+        &self,
+        repository: &Repository,
+        root: &Root,
+        typed: &[PathBuf],
+    ) -> Result<Vec<Signer>, sign::Error> {
+        let sources = KeySource::choose(typed, repository.signing(), &self.environment);
+        sign::release_signers(&sources, root, &self.environment)
     }
 
     /// A connection to the control plane, made now.

@@ -13,8 +13,8 @@ use super::connection;
 use super::dev;
 use super::end::Stopped;
 use super::output::Unprinted;
-use crate::bundle::{check, publish, sign, source, syntax};
-use crate::{repository, serve};
+use crate::bundle::{check, publish, sign, source, state, syntax};
+use crate::{repository, serve, signing};
 
 /// Prints the error and its advice on stderr.
 pub fn explain(error: &anyhow::Error) -> ExitCode {
@@ -45,8 +45,14 @@ fn judge(error: &anyhow::Error) -> Verdict {
         if let Some(error) = error.downcast_ref::<sign::Error>() {
             return advice(error.advice(), error.is_refusal());
         }
+        if let Some(error) = error.downcast_ref::<signing::Error>() {
+            return advice(error.advice(), error.is_refusal());
+        }
         if let Some(error) = error.downcast_ref::<check::Error>() {
             return advice(error.advice(), error.is_refusal());
+        }
+        if let Some(error) = error.downcast_ref::<state::Error>() {
+            return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<source::Error>() {
             return advice(error.advice(), false);

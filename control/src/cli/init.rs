@@ -20,7 +20,10 @@ use super::keys;
 use super::view::init::InitView;
 use crate::bundle::sign;
 use crate::durable;
-use crate::repository::{FLEET_FILE, HOST_FILE, HOSTS, LOCK_FILE, Repository, TRUST_FILE};
+use crate::repository::{
+    DEFAULT_KEY as KEY, FLEET_FILE, HOST_FILE, HOSTS, LOCK_FILE, Repository, TRUST_FILE,
+};
+use crate::signing::{self, Environment};
 
 /// Begin a fleet repository: settings, a signing key, a trust root, an example
 ///
@@ -39,6 +42,10 @@ pub(super) struct Init {
     /// Also write an example role
     #[arg(long, value_name = "ROLE")]
     example: Option<Role>,
+
+    /// Leave the key in the clear; else it is encrypted where a passphrase is set or typed
+    #[arg(long)]
+    no_passphrase: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -48,17 +55,16 @@ Examples:
 /// For how long the first trust root is valid.
 const ROOT_VALID: Duration = Duration::from_secs(365 * 86_400);
 
-const KEY: &str = "keys/release.pem";
-
 impl Init {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<End> {
+        let keys = Keys { no_passphrase: self.no_passphrase, environment: context.environment() };
         let mut files = Files { root: self.dir.clone(), created: Vec::new(), kept: Vec::new() };
         files.directory("")?;
         let directory = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
 
         files.is_of(&self.fleet)?;
         files.write(FLEET_FILE, &init_text::fleet_file(&self.fleet, KEY))?;
-        let key = files.key()?;
+        let key = files.key(&keys)?;
         files.trust(&self.fleet, &key, context.now())?;
         files.write(LOCK_FILE, init_text::LOCK_STUB)?;
         files.append_to_gitignore()?;
@@ -87,6 +93,12 @@ fn next(role: &str) -> Vec<String> {
         format!("let a machine join: floe hosts token {role} --host local-NAME --out join.toml"),
         format!("push: floe push {role} --watch"),
     ]
+}
+
+/// How the key is made, or opened.
+struct Keys<'a> {
+    no_passphrase: bool,
+    environment: &'a Environment,
 }
 
 /// Writes what is not there, and remembers what it did.
@@ -133,12 +145,12 @@ impl Files {
     }
 
     /// The key that is there, or a new one.
-    fn key(&mut self) -> anyhow::Result<SecretKey> {
+    fn key(&mut self, keys: &Keys<'_>) -> anyhow::Result<SecretKey> {
         let path = self.key_path();
         let name = path.strip_prefix(&self.root).unwrap_or(&path).display().to_string();
         if path.exists() {
             self.kept.push(name);
-            return Ok(sign::load_key(&path)?);
+            return Ok(signing::read(&path, keys.environment)?.0);
         }
         if self.root.join(TRUST_FILE).exists() {
             return Err(Stopped::failed(
@@ -150,8 +162,7 @@ impl Files {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).with_context(|| unwritten(directory))?;
         }
-        let key = SecretKey::generate()?;
-        keys::write(&path, &key)?;
+        let (key, _) = keys::make(&path, keys.no_passphrase, keys.environment)?;
         self.created.push(name);
         Ok(key)
     }
@@ -161,14 +172,18 @@ impl Files {
         self.write(TRUST_FILE, &String::from_utf8(envelope)?)?;
         // One that was there may be of other keys.
         let root = Repository::open(&self.root)?.trust()?;
-        sign::load_release_key(&self.key_path(), &root)?;
-        Ok(())
+        let id = key.public().id();
+        if root.release.keys.contains(&id) {
+            return Ok(());
+        }
+        let key = self.key_path().display().to_string();
+        Err(sign::Error::Foreign { key, id, fleet: root.fleet.clone() }.into())
     }
 
     /// Where floe.toml has it, if there is one.
     fn key_path(&self) -> PathBuf {
-        let known = Repository::open(&self.root).map(|repository| repository.signing_key());
-        known.unwrap_or_else(|_| self.root.join(KEY))
+        let known = Repository::open(&self.root).map(|repository| repository.key_files());
+        known.ok().and_then(|files| files.into_iter().next()).unwrap_or_else(|| self.root.join(KEY))
     }
 
     /// A key in a repository is a key that everybody has.
@@ -247,7 +262,8 @@ mod tests {
         let mut files = Files { root: directory.to_owned(), created: Vec::new(), kept: Vec::new() };
         files.is_of(&fleet)?;
         files.write(FLEET_FILE, &init_text::fleet_file(&fleet, KEY))?;
-        let key = files.key()?;
+        let environment = Environment::default();
+        let key = files.key(&Keys { no_passphrase: false, environment: &environment })?;
         files.trust(&fleet, &key, now())?;
         files.append_to_gitignore()?;
         files.example(&fleet, &"www".parse().unwrap())?;
@@ -261,7 +277,7 @@ mod tests {
         let repository = Repository::open(directory.path()).unwrap();
         let root = repository.trust().unwrap();
         assert_eq!(root.expires.to_string(), "2027-11-22T20:28:00Z");
-        sign::load_release_key(&repository.signing_key(), &root).unwrap();
+        sign::release_signers(&repository.signing(), &root, &Environment::default()).unwrap();
         assert_eq!(repository.roles().len(), 1);
         // A role without the agent would be taken back by every host.
         let role = repository.role_directory(&"www".parse().unwrap()).unwrap();
@@ -304,7 +320,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         begin(directory.path()).unwrap();
         fs::remove_file(directory.path().join(KEY)).unwrap();
-        keys::write(&directory.path().join(KEY), &SecretKey::generate().unwrap()).unwrap();
+        keys::make(&directory.path().join(KEY), true, &Environment::default()).unwrap();
         let error = begin(directory.path()).err().unwrap().to_string();
         assert!(error.contains("is no release key of"), "{error}");
     }

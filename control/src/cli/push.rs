@@ -24,8 +24,9 @@ use super::rollout::end_of;
 use super::view::push::PushView;
 use super::watch::{self, Watched};
 use crate::bundle::publish::{self, Target};
-use crate::bundle::sign::{self, Signed, Statement};
+use crate::bundle::sign::{self, Signed};
 use crate::bundle::source::Source;
+use crate::bundle::state::{self, Statement};
 use crate::bundle::syntax::{self, Parsed};
 use crate::bundle::{build, git};
 use crate::repository::Span;
@@ -73,10 +74,10 @@ stopped; ^C leaves, with 1 too, and the rollout goes on.";
 
 impl Push {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<End> {
-        let progress = context.progress();
         let repository = context.repository()?;
         let root = repository.trust()?;
-        let key = sign::load_release_key(&repository.signing_key(), &root)?;
+        let signers = context.release_signers(&repository, &root, &[])?;
+        let progress = context.progress();
         let source = Source::read(&repository, &self.role)?;
 
         progress.doing(&format!("packing {}", self.role));
@@ -100,12 +101,14 @@ impl Push {
 
         let statement = Statement {
             serial: next_serial(&self.role, newest.as_ref())?,
+            floor: Serial::FIRST,
             now: context.now(),
             valid_for: self.valid_for,
-            revision,
             built_by: context.who(),
         };
-        let signed = sign::sign(&source, &packed, statement, &root, &key)?;
+        let manifest = state::state(&source, &packed, revision, statement, &root)?;
+        let envelope = sign::sign(&manifest, &signers).await?;
+        let signed = sign::believe(&envelope, &root, context.now())?;
         let mut view = PushView {
             role: self.role.to_string(),
             epoch: signed.manifest.epoch.get().into(),

@@ -5,7 +5,12 @@
 //! server = "https://127.0.0.1:7443"
 //!
 //! [signing]
-//! key = "keys/release.pem"         # relative to the repository, or absolute
+//! key = "keys/release.pem"         # relative to the repository, or absolute; or
+//! keys = ["keys/ada.pem"]          # several, who all sign
+//!
+//! [[signing.signer]]               # a program that signs (KMS, token), which may be repeated
+//! public = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
+//! command = ["./sign-with-token", "--slot", "9c"]
 //!
 //! [operator]
 //! credentials = ".floe/operator/admin"   # holds ca.pem, cert.pem and key.pem
@@ -14,6 +19,7 @@
 use std::path::{Path, PathBuf};
 
 use floe_proto::id::Fleet;
+use floe_proto::key::PublicKey;
 use hyper::Uri;
 use serde::Deserialize;
 
@@ -30,10 +36,29 @@ pub struct FleetFile {
     pub fleet: Fleet,
     /// The control plane: `https://HOST[:PORT]`.
     pub server: String,
-    /// The release key that signs bundles; relative to the repository unless absolute.
-    pub signing_key: PathBuf,
+    /// What signs bundles.
+    pub signing: Signing,
     /// The directory of the operator's certificate; likewise.
     pub credentials: PathBuf,
+}
+
+/// What signs bundles: all of these do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signing {
+    /// Files with release keys; relative to the repository unless absolute.
+    pub keys: Vec<PathBuf>,
+    /// Programs that have one.
+    pub signers: Vec<SignerEntry>,
+}
+
+/// A program that signs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignerEntry {
+    /// The key that it signs with.
+    pub public: PublicKey,
+    /// Program and arguments, at least one word.
+    pub command: Vec<String>,
 }
 
 impl FleetFile {
@@ -49,18 +74,15 @@ impl FleetFile {
         if let Some(fault) = server_fault(&raw.server) {
             faults.push(format!("server: {fault}"));
         }
-        for (name, path) in
-            [("signing.key", &raw.signing.key), ("operator.credentials", &raw.operator.credentials)]
-        {
-            if path.as_os_str().is_empty() {
-                faults.push(format!("{name}: it is empty"));
-            }
+        if raw.operator.credentials.as_os_str().is_empty() {
+            faults.push("operator.credentials: it is empty".to_owned());
         }
+        let signing = raw.signing.checked(&mut faults);
         match fleet {
             Ok(fleet) if faults.is_empty() => Ok(Self {
                 fleet,
                 server: raw.server.trim_end_matches('/').to_owned(),
-                signing_key: raw.signing.key,
+                signing,
                 credentials: raw.operator.credentials,
             }),
             Ok(_) | Err(()) => Err(toml_file::wrong(path, faults)),
@@ -87,22 +109,58 @@ struct Raw {
     fleet: String,
     server: String,
     #[serde(default)]
-    signing: Signing,
+    signing: RawSigning,
     #[serde(default)]
     operator: Operator,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Signing {
-    key: PathBuf,
+struct RawSigning {
+    key: Option<PathBuf>,
+    keys: Option<Vec<PathBuf>>,
+    signer: Vec<SignerEntry>,
 }
 
-impl Default for Signing {
-    fn default() -> Self {
-        Self { key: "keys/release.pem".into() }
+impl RawSigning {
+    fn checked(self, faults: &mut Vec<String>) -> Signing {
+        let Self { key, keys, signer: signers } = self;
+        let keys = match (key, keys) {
+            (Some(_), Some(_)) => {
+                faults.push(
+                    "signing: it has both `key` and `keys`; say all of them in `keys`".into(),
+                );
+                Vec::new()
+            }
+            (Some(key), None) => vec![key],
+            (None, Some(keys)) => keys,
+            (None, None) if signers.is_empty() => vec![DEFAULT_KEY.into()],
+            (None, None) => Vec::new(),
+        };
+        for (at, path) in keys.iter().enumerate() {
+            if path.as_os_str().is_empty() {
+                faults.push("signing.key: it is empty".into());
+            }
+            if keys[..at].contains(path) {
+                faults.push(format!("signing.keys: `{}` is there twice", path.display()));
+            }
+        }
+        if keys.is_empty() && signers.is_empty() {
+            faults.push(
+                "signing: nothing signs; name `key`, `keys` or a `[[signing.signer]]`".into(),
+            );
+        }
+        for entry in &signers {
+            if entry.command.first().is_none_or(String::is_empty) {
+                faults.push("signing.signer.command: it names no program".into());
+            }
+        }
+        Signing { keys, signers }
     }
 }
+
+/// Where `floe init` puts the first key.
+pub const DEFAULT_KEY: &str = "keys/release.pem";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -128,7 +186,8 @@ mod tests {
     fn the_least_that_must_be_said_is_fleet_and_server() {
         let file = parse("fleet = 'fossable.org'\nserver = 'https://127.0.0.1:7443/'").unwrap();
         assert_eq!(file.server, "https://127.0.0.1:7443");
-        assert_eq!(file.signing_key, Path::new("keys/release.pem"));
+        assert_eq!(file.signing.keys, [Path::new("keys/release.pem")]);
+        assert!(file.signing.signers.is_empty());
         assert_eq!(file.credentials, Path::new(".floe/operator/admin"));
     }
 
@@ -138,6 +197,32 @@ mod tests {
         assert!(error.starts_with("`floe.toml` is not right: fleet: `A B` is no fleet"), "{error}");
         assert!(error.contains("; server: `http://x` is no URL"), "{error}");
         assert!(error.ends_with("; signing.key: it is empty"), "{error}");
+    }
+
+    const LEAST: &str = "fleet = 'a.b'\nserver = 'https://x'\n";
+    const SIGNER: &str = "[[signing.signer]]\ncommand = ['./sign', '9c']\n\
+                          public = 'A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg='\n";
+
+    #[test]
+    fn several_keys_sign_and_programs_too() {
+        let signing = |text: &str| parse(&format!("{LEAST}{text}")).map(|file| file.signing);
+        let both = signing(&format!("[signing]\nkeys = ['a', '/b']\n{SIGNER}")).unwrap();
+        assert_eq!(both.keys, [Path::new("a"), Path::new("/b")]);
+        assert_eq!(both.signers[0].command, ["./sign", "9c"]);
+        // No key in a file where only a program was named.
+        assert!(signing(SIGNER).unwrap().keys.is_empty());
+    }
+
+    #[test]
+    fn what_would_not_sign_is_a_fault() {
+        let fault = |text: &str| parse(&format!("{LEAST}{text}")).unwrap_err();
+        assert!(fault("signing = { key = 'a', keys = ['b'] }").contains("both `key` and `keys`"));
+        assert!(fault("signing = { keys = ['b', 'b'] }").contains("`b` is there twice"));
+        assert!(fault("signing = { keys = [] }").contains("nothing signs"));
+        let no_program = SIGNER.replace("['./sign', '9c']", "[]");
+        assert!(fault(&no_program).contains("names no program"));
+        let no_key = SIGNER.replace("A6EHv", "xxxxx");
+        assert!(fault(&no_key).contains("no Ed25519 key"), "{}", fault(&no_key));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::error::Error;
 use super::fleet::{self, FleetFile};
 use super::host::{self, HostFile};
 use super::toml_file;
+use crate::signing::{Command, KeySource};
 
 /// The trust root of the fleet.
 pub const TRUST_FILE: &str = "trust.json";
@@ -80,9 +81,19 @@ impl Repository {
         &self.file
     }
 
-    /// Where the release key lies.
-    pub fn signing_key(&self) -> PathBuf {
-        self.root.join(&self.file.signing_key)
+    /// Everything that signs bundles, as `floe.toml` names it.
+    pub fn signing(&self) -> Vec<KeySource> {
+        let files = self.key_files().into_iter().map(KeySource::File);
+        // `floe.toml` has no entry of no words.
+        let commands = self.file.signing.signers.iter().filter_map(|entry| {
+            Command::new(entry.public, &entry.command, &self.root).ok().map(KeySource::Command)
+        });
+        files.chain(commands).collect()
+    }
+
+    /// The files with keys that `floe.toml` names.
+    pub fn key_files(&self) -> Vec<PathBuf> {
+        self.file.signing.keys.iter().map(|path| self.root.join(path)).collect()
     }
 
     /// Where the operator's certificate lies.
@@ -187,7 +198,7 @@ mod tests {
         let directory = repository();
         let found = Repository::find(&directory.path().join("hosts/www")).unwrap();
         assert_eq!(found.root(), directory.path());
-        assert_eq!(found.signing_key(), directory.path().join("keys/release.pem"));
+        assert_eq!(found.key_files(), [directory.path().join("keys/release.pem")]);
     }
 
     #[test]

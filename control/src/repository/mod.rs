@@ -20,6 +20,6 @@ mod toml_file;
 pub use duration::{InvalidSpan, Span};
 pub use error::Error;
 pub(crate) use fleet::server_fault;
-pub use fleet::{FILE as FLEET_FILE, FleetFile};
+pub use fleet::{DEFAULT_KEY, FILE as FLEET_FILE, FleetFile, SignerEntry, Signing};
 pub use host::{FILE as HOST_FILE, HostFile};
 pub use locate::{HOSTS, LOCK_FILE, Repository, TRUST_FILE, read_trust};

@@ -37,6 +37,23 @@ impl KeySource {
         }
     }
 
+    /// What is to sign: the files that were `typed`; or what is `configured`, where a key
+    /// in the environment stands for all key files.
+    pub fn choose(
+        typed: &[PathBuf],
+        configured: Vec<Self>,
+        environment: &Environment,
+    ) -> Vec<Self> {
+        if !typed.is_empty() {
+            return typed.iter().cloned().map(Self::File).collect();
+        }
+        if environment.key.is_none() {
+            return configured;
+        }
+        let programs = configured.into_iter().filter(|source| matches!(source, Self::Command(_)));
+        [Self::Variable].into_iter().chain(programs).collect()
+    }
+
     /// What a person calls it.
     pub fn name(&self) -> String {
         match self {
@@ -61,5 +78,24 @@ mod tests {
         assert_eq!(KeySource::Variable.open(&environment).unwrap().public(), key.public());
         let none = KeySource::Variable.open(&Environment::default());
         assert!(matches!(none, Err(Error::NoVariable)));
+    }
+
+    #[test]
+    fn what_is_typed_comes_before_the_environment_and_that_before_files() {
+        let file = |name: &str| KeySource::File(name.into());
+        let program = Command::new(
+            SecretKey::from_seed(&[7; 32]).public(),
+            &["sign".to_owned()],
+            std::path::Path::new("/"),
+        );
+        let program = KeySource::Command(program.unwrap());
+        let configured = || vec![file("a"), program.clone()];
+        let nothing = Environment::default();
+        let variable = Environment { key: Some("pem".to_owned().into()), ..nothing.clone() };
+        let choose =
+            |typed: &[PathBuf], environment| KeySource::choose(typed, configured(), environment);
+        assert_eq!(choose(&[], &nothing), configured());
+        assert_eq!(choose(&[], &variable), [KeySource::Variable, program.clone()]);
+        assert_eq!(choose(&["b".into()], &variable), [file("b")]);
     }
 }

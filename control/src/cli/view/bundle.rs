@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
+use floe_proto::key::KeyId;
 use floe_proto::manifest::Manifest;
 use serde::Serialize;
 
 use super::{Page, View, bytes, table};
 use crate::bundle::check::{Claim, Files, Item};
+use crate::bundle::sign::Tally;
 
 /// `floe bundle build`: where the files are, and what they are.
 #[derive(Clone, Debug, Serialize)]
@@ -22,8 +24,52 @@ pub(crate) struct BuiltView {
     pub(crate) files: u64,
     /// SHA-256 of the signed manifest, which names the bundle.
     pub(crate) manifest_digest: String,
+    pub(crate) signatures: TallyView,
     /// Whether Nix read the role's files; `false` where there is no Nix.
     pub(crate) parsed: bool,
+}
+
+/// Who of the release keys signed, and how many must.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct TallyView {
+    /// Ids of release keys of the trust root, which were verified.
+    pub(crate) signed: Vec<String>,
+    /// Ids of those that did not sign.
+    pub(crate) missing: Vec<String>,
+    pub(crate) needed: u32,
+    /// Whether hosts will take it.
+    pub(crate) enough: bool,
+}
+
+impl TallyView {
+    pub(crate) fn new(tally: &Tally) -> Self {
+        let ids = |ids: &[KeyId]| ids.iter().map(KeyId::to_string).collect();
+        Self {
+            signed: ids(&tally.signed),
+            missing: ids(&tally.missing),
+            needed: tally.needed,
+            enough: tally.is_enough(),
+        }
+    }
+
+    /// Who signed, and what is next for the bundle whose manifest is `manifest`.
+    pub(crate) fn text(&self, manifest: &str) -> String {
+        let mut text = String::new();
+        for id in &self.signed {
+            let _ = writeln!(text, "signed by {id}");
+        }
+        let (have, needed) = (self.signed.len(), self.needed);
+        let _ = if self.enough {
+            writeln!(text, "{have} of {needed} signatures: floe bundle publish {manifest}")
+        } else {
+            writeln!(
+                text,
+                "{have} of {needed} signatures: let others sign both files, with\n  \
+                 floe bundle sign {manifest}"
+            )
+        };
+        text
+    }
 }
 
 /// `floe bundle inspect` and `verify`: what the manifest says.
@@ -74,8 +120,10 @@ impl View for BuiltView {
             "{role} serial {serial}: {} in {files} files and directories\n\
              payload   {payload}\n\
              manifest  {manifest}\n\
-             digest    {digest}\n",
+             digest    {digest}\n\
+             {}",
             bytes(*length),
+            self.signatures.text(manifest),
         )
     }
 }

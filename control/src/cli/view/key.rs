@@ -4,10 +4,12 @@ use serde::Serialize;
 
 use super::{Page, View};
 
-/// `floe keys new` and `show`.
+/// `floe keys new`, `encrypt` and `show`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct KeyView {
     pub(crate) file: String,
+    /// Whether it takes a passphrase to use it.
+    pub(crate) encrypted: bool,
     /// SHA-256 of the public key.
     pub(crate) id: String,
     /// Base64 of the public key's 32 bytes.
@@ -25,6 +27,9 @@ impl View for KeyView {
             Some(roles) => format!("may sign   {}\n", roles.join(", ")),
         };
         let Self { file, id, public, .. } = self;
-        format!("file       {file}\nkey id     {id}\npublic     {public}\n{may_sign}")
+        let kept = if self.encrypted { "with a passphrase" } else { "in the clear" };
+        format!(
+            "file       {file}\nkept       {kept}\nkey id     {id}\npublic     {public}\n{may_sign}"
+        )
     }
 }
