@@ -13,6 +13,7 @@
 //! * [`verify`]: the only maker of [`verify::Verified`].
 //! * [`admit`]: pure: may this host run this verified manifest?
 //! * [`payload`]: a directory becomes a `tar.zst`, and back, or nothing.
+//! * [`login`]: what an operator signs to get a certificate.
 //! * [`renewal`]: what a host signs to renew a certificate that has expired.
 //! * [`id`], [`version`], [`time`], [`spiffe`], [`report`]: names for things.
 //! * [`pb`]: the generated gRPC contract; [`wire`] turns its values into ours.
@@ -26,6 +27,7 @@ pub mod envelope;
 pub mod id;
 pub mod json;
 pub mod key;
+pub mod login;
 pub mod manifest;
 pub mod payload;
 pub mod pb;

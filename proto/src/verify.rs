@@ -10,6 +10,8 @@ use std::ops::Deref;
 use crate::digest::Digest;
 use crate::envelope::{self, Envelope};
 use crate::id::{Epoch, Fleet};
+use crate::key::PublicKey;
+use crate::login::{self, Login};
 use crate::manifest::{self, Manifest};
 use crate::root::{self, Root, Signers};
 use crate::time::Timestamp;
@@ -117,6 +119,39 @@ pub fn manifest(
     Ok(Verified { document, digest })
 }
 
+/// Opens the login of an operator whose login key is `key`.
+///
+/// # Errors
+///
+/// [`Error`]: not an envelope of a login, not signed by this key, malformed, for
+/// another fleet or another request, or not of now.
+pub fn login(
+    envelope: &[u8],
+    key: &PublicKey,
+    fleet: &Fleet,
+    request: &[u8],
+    now: Timestamp,
+) -> Result<Verified<Login>, Error> {
+    let envelope = open(envelope, login::TYPE)?;
+    if envelope.signers(&[*key]).is_empty() {
+        return Err(Error::OtherLoginKey);
+    }
+    let bytes = envelope.into_payload();
+    let digest = Digest::of(&bytes);
+    let document = Login::parse(&bytes).map_err(Error::Login)?;
+    if document.fleet != *fleet {
+        return Err(Error::OtherFleet { ours: fleet.clone(), theirs: document.fleet });
+    }
+    if document.request != Digest::of(request) {
+        return Err(Error::OtherRequest);
+    }
+    let apart = now.since(document.created).max(document.created.since(now));
+    if apart > login::GOOD_FOR {
+        return Err(Error::NotOfNow { created: document.created });
+    }
+    Ok(Verified { document, digest })
+}
+
 fn open(envelope: &[u8], expected: &'static str) -> Result<Envelope, Error> {
     let envelope = Envelope::parse(envelope)?;
     if envelope.payload_type() != expected {
@@ -172,6 +207,21 @@ pub enum Error {
     /// The signed bytes are no manifest.
     #[error(transparent)]
     Manifest(#[from] manifest::Error),
+    /// The signed bytes are no login.
+    #[error("this is no login")]
+    Login(#[source] crate::json::Error),
+    /// Not the operator's login key signed it.
+    #[error("this was not signed by the operator's login key")]
+    OtherLoginKey,
+    /// A login for another certificate.
+    #[error("this login was signed for another request")]
+    OtherRequest,
+    /// A login from long ago, or from the future.
+    #[error("this login was signed at {created}, more than five minutes from now")]
+    NotOfNow {
+        /// When it says.
+        created: Timestamp,
+    },
     /// Signed for another fleet.
     #[error("this was signed for the fleet `{theirs}`, not for `{ours}`")]
     OtherFleet {
@@ -226,6 +276,9 @@ impl Error {
                 "this program is too old for the manifest: update it"
             }
             Self::Manifest(_) => "sign it again with this version of floe",
+            Self::Login(_) | Self::OtherRequest => "log in again with this version of floe",
+            Self::OtherLoginKey => "log in with the key that an admin put on record for you",
+            Self::NotOfNow { .. } => "set the clock, and log in again",
             Self::NotTheNext { .. } => "publish every version, one after the other",
             Self::OtherFleet { .. } => "push from the repository of the fleet that you mean",
             Self::OtherEpoch { .. } => "push again, with the newest trust root in the repository",

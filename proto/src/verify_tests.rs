@@ -197,3 +197,51 @@ fn a_root_must_be_signed_by_its_own_root_keys() {
     let by_release = Envelope::sign(root::TYPE, &bytes, &[&key(2)]).unwrap();
     assert!(matches!(pinned_root(&by_release), Err(Error::TooFewSignatures { .. })));
 }
+
+fn a_login(change: impl FnOnce(&mut Login), signer: u8) -> Vec<u8> {
+    let mut login = Login {
+        schema: login::SCHEMA,
+        fleet: "fossable.org".parse().unwrap(),
+        operator: "ada".into(),
+        request: Digest::of(b"request"),
+        created: LOGIN_TIME.parse().unwrap(),
+    };
+    change(&mut login);
+    let key = SecretKey::from_seed(&[signer; 32]);
+    Envelope::sign(login::TYPE, &login.to_bytes().unwrap(), &[&key]).unwrap()
+}
+
+const LOGIN_TIME: &str = "2026-11-22T20:28:00Z";
+
+fn try_login(envelope: &[u8], seconds: i64) -> Result<Verified<Login>, Error> {
+    let key = SecretKey::from_seed(&[9; 32]).public();
+    let created: Timestamp = LOGIN_TIME.parse().unwrap();
+    let now = Timestamp::from_micros(created.as_micros() + seconds * 1_000_000);
+    login(envelope, &key, &"fossable.org".parse().unwrap(), b"request", now)
+}
+
+#[test]
+fn t069_a_login_is_for_one_key_one_fleet_one_request_and_five_minutes() {
+    let good = a_login(|_| {}, 9);
+    for seconds in [-300, 0, 300] {
+        assert_eq!(try_login(&good, seconds).unwrap().operator, "ada");
+    }
+    for seconds in [-301, 301] {
+        let late = try_login(&good, seconds).unwrap_err();
+        assert!(matches!(late, Error::NotOfNow { .. }), "{late}");
+    }
+    let refusal = |envelope: Vec<u8>| try_login(&envelope, 0).unwrap_err();
+    assert!(matches!(refusal(a_login(|_| {}, 8)), Error::OtherLoginKey));
+    let other_fleet = a_login(|login| login.fleet = "example.org".parse().unwrap(), 9);
+    assert!(matches!(refusal(other_fleet), Error::OtherFleet { .. }));
+    let other_request = a_login(|login| login.request = Digest::of(b"another"), 9);
+    assert!(matches!(refusal(other_request), Error::OtherRequest));
+}
+
+#[test]
+fn t007_a_login_is_signed_as_one_and_as_nothing_else() {
+    let key = SecretKey::from_seed(&[9; 32]);
+    let payload = Envelope::parse(&a_login(|_| {}, 9)).unwrap().into_payload();
+    let as_manifest = Envelope::sign(manifest::TYPE, &payload, &[&key]).unwrap();
+    assert!(matches!(try_login(&as_manifest, 0), Err(Error::OtherKind { .. })));
+}

@@ -31,6 +31,9 @@ use crate::durable::write_file;
 /// How long a host's certificate lives.
 pub const HOST_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 
+/// How long a login lasts: a day's work.
+pub const LOGIN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+
 /// The fleet's CA.
 pub struct Authority {
     fleet: Fleet,
@@ -99,6 +102,17 @@ impl Authority {
     ) -> Result<Issued, Error> {
         let subject = Subject::Host(host.clone());
         self.issue(subject, &[], &key.public, now, HOST_LIFETIME)
+    }
+
+    /// A certificate for the key of an operator who logged in.
+    pub fn issue_login(
+        &self,
+        name: &str,
+        key: &RequestedKey,
+        now: Timestamp,
+    ) -> Result<Issued, Error> {
+        let subject = Subject::Operator(name.to_owned());
+        self.issue(subject, &[], &key.public, now, LOGIN_LIFETIME)
     }
 
     /// A new key and certificate for an operator.

@@ -28,6 +28,8 @@ pub struct App {
     pub authority: Authority,
     /// Who tried too often to enrol.
     pub attempts: Attempts,
+    /// Who tried too often to log in.
+    pub logins: Attempts,
     /// What rollouts are asked and told.
     pub rollouts: Rollouts<Store>,
     /// Who is connected, and what they say.

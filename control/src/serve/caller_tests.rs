@@ -10,11 +10,13 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic_prost::ProstCodec;
 
 use super::*;
+use crate::operator::OperatorRole;
 use crate::serve::table::{Need, TABLE};
 
 const PROTOS: [&str; 4] = [
     include_str!("../../../proto/floe/v1/enrolment.proto"),
     include_str!("../../../proto/floe/v1/operator.proto"),
+    include_str!("../../../proto/floe/v1/operators.proto"),
     include_str!("../../../proto/floe/v1/session.proto"),
     include_str!("../../../proto/floe/v1/trust.proto"),
 ];
@@ -74,7 +76,6 @@ async fn t085_t086_every_caller_reaches_exactly_what_is_meant_for_it() {
     let callers = [
         ("nobody", None, [Handler, Unknown, Unknown]),
         ("the host", Some(host), [Handler, Handler, Denied]),
-        ("an operator", Some(running.admin()), [Handler, Denied, Handler]),
         ("the host with another key", Some(plain(&[local_a])), [Handler, Denied, Denied]),
         (
             "a host that is not on record",
@@ -119,14 +120,31 @@ async fn t085_t086_every_caller_reaches_exactly_what_is_meant_for_it() {
             [Nowhere, Nowhere, Nowhere],
         ),
     ];
-    for (name, identity, reaches) in callers {
+    let callers = callers.map(|(name, identity, reaches)| (name, identity, (reaches, None)));
+    let operators = [
+        ("a viewer", running.logged_in("vic", OperatorRole::Viewer).await, OperatorRole::Viewer),
+        (
+            "a deployer",
+            running.logged_in("dan", OperatorRole::Deployer).await,
+            OperatorRole::Deployer,
+        ),
+        ("an admin", running.logged_in("ada", OperatorRole::Admin).await, OperatorRole::Admin),
+        ("the first admin", running.admin(), OperatorRole::Admin),
+    ];
+    let operators = operators.map(|(name, identity, role)| {
+        (name, Some(identity), ([Handler, Denied, Denied], Some(role)))
+    });
+    for (name, identity, reaches) in callers.into_iter().chain(operators) {
         let channel = running.try_channel(identity).await;
         for rule in TABLE {
-            let [anyone, hosts, operators] = reaches;
-            let expected = match rule.need {
-                Need::Anyone => anyone,
-                Need::Host => hosts,
-                Need::Viewer | Need::Deployer | Need::Admin => operators,
+            let ([anyone, hosts, operators], role) = reaches;
+            let expected = match (rule.need, role) {
+                (Need::Anyone, _) => anyone,
+                (Need::Host, _) => hosts,
+                (Need::Viewer, Some(_))
+                | (Need::Deployer, Some(OperatorRole::Deployer | OperatorRole::Admin))
+                | (Need::Admin, Some(OperatorRole::Admin)) => Handler,
+                (Need::Viewer | Need::Deployer | Need::Admin, _) => operators,
             };
             let method = rule.action();
             let reach = match &channel {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use floe_proto::pb::enrolment_server::EnrolmentServer;
 use floe_proto::pb::host_session_server::HostSessionServer;
+use floe_proto::pb::login_server::LoginServer;
 use floe_proto::pb::operator_server::OperatorServer;
+use floe_proto::pb::operators_server::OperatorsServer;
 use floe_proto::pb::trust_server::TrustServer;
 use floe_proto::time::Timestamp;
 use floe_proto::transport::{self, MAX_MESSAGE_BYTES};
@@ -25,7 +27,9 @@ use tracing::{info, warn};
 
 use super::accept::{self, Acceptor};
 use super::api::enrolment::Enrolment;
+use super::api::login::Login;
 use super::api::operator::Operator;
+use super::api::operators::Operators;
 use super::api::session::Session;
 use super::api::trust::Trust;
 use super::app::App;
@@ -120,6 +124,7 @@ pub async fn serve(
         roster: roster.clone(),
         authority,
         attempts: Attempts::default(),
+        logins: Attempts::default(),
         rollouts,
         sessions,
         closing: closing.clone(),
@@ -226,6 +231,10 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let trust =
         TrustServer::new(Trust::new(Arc::clone(app))).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let operators = OperatorsServer::new(Operators::new(Arc::clone(app)))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let login =
+        LoginServer::new(Login::new(Arc::clone(app))).max_decoding_message_size(MAX_ENROL_BYTES);
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
@@ -238,6 +247,8 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
         .add_service(session)
         .add_service(operator)
         .add_service(trust)
+        .add_service(operators)
+        .add_service(login)
 }
 
 /// Connections whose handshake is done and that nobody serves yet.

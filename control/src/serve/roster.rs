@@ -74,6 +74,13 @@ impl Roster {
         self.log_in(certificate, None).await.map(drop)
     }
 
+    /// Role and login key of `name`; `None` for who is no operator, or cannot log in.
+    pub async fn operator(&self, name: &str) -> Result<Option<(OperatorRole, PublicKey)>, Error> {
+        let known = self.store.operators().await?;
+        let found = known.into_iter().find(|one| one.name == name && one.revoked.is_none());
+        Ok(found.and_then(|found| Some((found.role, found.key?))))
+    }
+
     /// The role of `name`, whose certificate has the key `key`; `None` where that is
     /// not on record.
     pub fn role(&self, name: &str, key: &Digest, now: Timestamp) -> Option<OperatorRole> {

@@ -66,6 +66,11 @@ pub(super) const TABLE: &[Rule] = &[
     Rule::new("/floe.v1.Operator/CreateJoinToken", Need::Admin, Audit::Always),
     Rule::new("/floe.v1.Trust/ShowRoots", Need::Viewer, Audit::Never),
     Rule::new("/floe.v1.Trust/PublishRoot", Need::Admin, Audit::Always),
+    Rule::new("/floe.v1.Login/LogIn", Need::Anyone, Audit::Always),
+    Rule::new("/floe.v1.Operators/List", Need::Viewer, Audit::Never),
+    Rule::new("/floe.v1.Operators/Audit", Need::Viewer, Audit::Never),
+    Rule::new("/floe.v1.Operators/Add", Need::Admin, Audit::Always),
+    Rule::new("/floe.v1.Operators/Revoke", Need::Admin, Audit::Always),
 ];
 
 impl Rule {

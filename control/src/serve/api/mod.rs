@@ -1,12 +1,14 @@
 //! The handlers of the gRPC services: parse, call, answer, nothing else.
 //!
-//! Who is allowed in was decided in [`super::auth`]. What went wrong inside is
+//! Who is allowed in was decided at the gate. What went wrong inside is
 //! logged here and leaves as a status without internals.
 
 mod conversation;
 pub mod enrolment;
 pub mod failure;
+pub mod login;
 pub mod operator;
+pub mod operators;
 pub mod session;
 pub mod trust;
 mod view;
