@@ -13,7 +13,7 @@ use super::*;
 use crate::operator::OperatorRole;
 use crate::serve::table::{Need, TABLE};
 
-const PROTOS: [&str; 4] = [
+const PROTOS: &[&str] = &[
     include_str!("../../../proto/floe/v1/enrolment.proto"),
     include_str!("../../../proto/floe/v1/operator.proto"),
     include_str!("../../../proto/floe/v1/operators.proto"),
