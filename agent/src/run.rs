@@ -14,6 +14,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use floe_proto::admit::Host;
 use floe_proto::pb;
@@ -89,6 +90,8 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     let trust = roots.believed();
     let (session, handle) = session::open(roots);
     let clock = HostClock::new(&state.floors);
+    // Certificates are judged by the same time as manifests.
+    let tls_clock = Arc::new(clock.clone());
     let machine = HostMachine::new(paths, ca.clone(), handle.clone());
     let ports = Ports {
         machine,
@@ -105,7 +108,7 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     let activation =
         tasks.spawn(async move { Done::Activation(drive::drive(state, ports, wanted).await) });
     tasks.spawn(async move {
-        keep_session(session, &config, ca, &host.system).await;
+        keep_session(session, &config, ca, &host.system, tls_clock).await;
         Done::Session
     });
     let ending = tokio::select! {
@@ -153,8 +156,10 @@ async fn keep_session(
     config: &Config,
     ca: Vec<CertificateDer<'static>>,
     system: &str,
+    clock: Arc<HostClock>,
 ) {
     let terms = Terms {
+        fleet: config.fleet.clone(),
         role: config.role.clone(),
         attestation: match config.attestation {
             config::Attestation::Token => Attestation::Token,
@@ -163,10 +168,11 @@ async fn keep_session(
         control_plane: config.control_plane.clone(),
         ca,
         state_directory: config.state_directory.clone(),
+        clock,
     };
     let enrolled = identity::obtain(&terms).await;
     info!(host:% = enrolled.host; "this machine is a host of {}", config.fleet);
-    let tls = match transport::client_config(&terms.ca, Some(enrolled.identity)) {
+    let tls = match terms.tls(Some(enrolled.identity)) {
         Ok(tls) => tls,
         Err(error) => {
             let path = config.state_directory.join("identity");

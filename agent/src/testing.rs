@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair,
+    SanType,
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -36,10 +37,12 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), ca }
     }
 
-    /// A key and its certificate for `name`.
+    /// A key and its certificate for `name`, as a control plane has them.
     pub(crate) fn issue(&self, name: &str) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        let id = SanType::URI("spiffe://fossable.org/control".try_into().unwrap());
+        params.subject_alt_names.push(id);
         let leaf = params.signed_by(&key, &self.issuer).unwrap().der().clone();
         Identity { chain: vec![leaf], key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() }
     }

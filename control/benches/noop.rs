@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use floe_proto::certificate::Certificate;
 use floe_proto::digest::Digest;
 use floe_proto::envelope::Envelope;
 use floe_proto::manifest::Manifest;
@@ -128,6 +129,8 @@ impl World {
     async fn join(&self, host: &str, hosts: &mut JoinSet<()>) {
         let token = self.floe(&["hosts", "token", "www"]);
         let token: serde_json::Value = serde_json::from_str(&token).unwrap();
+        let own = fs::read(self.credentials.join("cert.pem")).unwrap();
+        let own = transport::certificates(&own).unwrap().remove(0);
         let ca = fs::read(self.credentials.join("ca.pem")).unwrap();
         let ca = transport::certificates(&ca).unwrap();
         let key = KeyPair::generate().unwrap();
@@ -137,12 +140,13 @@ impl World {
             host: host.into(),
             attestation: Some(Attestation::Token(token["token"].as_str().unwrap().into())),
         };
-        let config = transport::client_config(&ca, None).unwrap();
+        let fleet = Certificate::read(&own).unwrap().id.fleet;
+        let config = transport::client_config(&ca, &fleet, None).unwrap();
         let channel = transport::connect(&self.url, config).await.unwrap();
         let reply = EnrolmentClient::new(channel).enrol(request).await.unwrap().into_inner();
         let key = rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let identity = Identity { chain: vec![reply.certificate.into()], key };
-        let config = transport::client_config(&ca, Some(identity)).unwrap();
+        let config = transport::client_config(&ca, &fleet, Some(identity)).unwrap();
         let channel = transport::connect(&self.url, config).await.unwrap();
 
         let (say, said) = mpsc::channel(4);

@@ -22,6 +22,7 @@
 #![warn(missing_docs)]
 
 pub mod admit;
+pub mod certificate;
 pub mod digest;
 pub mod envelope;
 pub mod id;

@@ -2,8 +2,11 @@
 //!
 //! TLS 1.3 only, aws-lc-rs, and no roots but those that are given. Both sides
 //! build their configurations here, so that agent, operator and control plane
-//! cannot differ. Servers are known by a name in a certificate for servers; the
-//! fleet's CA gives such certificates to the control plane alone.
+//! cannot differ. A server is the control plane if its certificate has the name that was
+//! dialled *and* says that it speaks for the control plane of the fleet: one of the same
+//! CA that speaks for a host or an operator is refused, whatever its names.
+
+mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +16,14 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
+
+use crate::id::Fleet;
 
 /// How long a connection may take to be made, handshake and all.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,18 +70,36 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     if found.is_empty() { Err(wrong()) } else { Ok(found) }
 }
 
-/// A client that trusts `ca` alone, and shows `identity` if it has one.
+/// A client of `fleet`'s control plane that trusts `ca` alone, and shows `identity` if it
+/// has one.
 ///
 /// # Errors
 ///
 /// [`Error`] where certificates and key do not fit.
 pub fn client_config(
     ca: &[CertificateDer<'static>],
+    fleet: &Fleet,
     identity: Option<Identity>,
 ) -> Result<ClientConfig, Error> {
-    let builder = ClientConfig::builder_with_provider(provider())
+    client_config_at(ca, fleet, identity, Arc::new(DefaultTimeProvider))
+}
+
+/// The same, by a clock of the caller's.
+///
+/// # Errors
+///
+/// [`Error`] where certificates and key do not fit.
+pub fn client_config_at(
+    ca: &[CertificateDer<'static>],
+    fleet: &Fleet,
+    identity: Option<Identity>,
+    clock: Arc<dyn TimeProvider>,
+) -> Result<ClientConfig, Error> {
+    let builder = ClientConfig::builder_with_details(provider(), clock)
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots(ca)?);
+        // "Dangerous" is that this is ours: it asks for more than rustls's, which it asks first.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(server::ControlPlane::new(roots(ca)?, fleet)?));
     let mut config = match identity {
         Some(Identity { chain, key }) => builder.with_client_auth_cert(chain, key)?,
         None => builder.with_no_client_auth(),

@@ -1,9 +1,11 @@
 //! The only reader of the clock.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use floe_proto::admit::Floors;
 use floe_proto::time::Timestamp;
+use rustls::pki_types::UnixTime;
+use rustls::time_provider::TimeProvider;
 
 use super::system;
 use crate::activation::ports::Clock;
@@ -13,7 +15,7 @@ use crate::activation::state::Uptime;
 /// set) shows the newest time that this host has seen signed, and what has passed since
 /// the boot. A clock that is ahead is believed, and forgotten once it is set right:
 /// only signed times are remembered.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct HostClock {
     newest_signed: Option<Timestamp>,
 }
@@ -32,6 +34,14 @@ impl Clock for HostClock {
     }
 }
 
+/// For TLS: a clock that was never set must not keep a host from its control plane.
+impl TimeProvider for HostClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.now().as_micros().div_euclid(1_000_000)).unwrap_or(0);
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
 fn held_up(clock: Timestamp, newest_signed: Option<Timestamp>, uptime: Uptime) -> Timestamp {
     match newest_signed {
         // It goes on, so that no two moments have one name.
@@ -43,7 +53,6 @@ fn held_up(clock: Timestamp, newest_signed: Option<Timestamp>, uptime: Uptime) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -56,6 +65,8 @@ mod tests {
         assert_eq!(held_up(clock, Some(signed), minute(1)), at("2026-11-22T20:29:00Z"));
         assert_eq!(held_up(clock, Some(signed), minute(2)), at("2026-11-22T20:30:00Z"));
         assert_eq!(held_up(clock, None, minute(2)), clock);
+        let never_set = HostClock { newest_signed: Some(at("2099-01-01T00:00:00Z")) };
+        assert!(never_set.current_time().unwrap().as_secs() > 4_070_000_000);
         let end = Floors { newest_signed: Some(at("2999-01-01T00:00:00Z")), ..Floors::default() };
         assert!(HostClock::new(&end).now() > at("2999-01-01T00:00:00Z"));
     }

@@ -7,15 +7,18 @@
 //! asks again.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use floe_proto::id::{HostId, Role};
+use floe_proto::id::{Fleet, HostId, Role};
 use floe_proto::pb::enrolment_client::EnrolmentClient;
 use floe_proto::pb::{AwsIid, EnrolRequest, enrol_request};
 use floe_proto::transport::{self, Identity, MAX_MESSAGE_BYTES};
 use log::{error, info, warn};
 use rcgen::CertificateParams;
+use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::time_provider::TimeProvider;
 use tokio::time::{sleep, timeout};
 
 use super::failure::{Error, Remedy};
@@ -43,6 +46,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// What enrolment needs to know.
 #[derive(Clone, Debug)]
 pub struct Terms {
+    /// The fleet whose control plane it is.
+    pub fleet: Fleet,
     /// The role that this machine was configured for.
     pub role: Role,
     /// How it proves who it is.
@@ -53,6 +58,19 @@ pub struct Terms {
     pub ca: Vec<CertificateDer<'static>>,
     /// Where `join.toml` lies and the identity goes.
     pub state_directory: PathBuf,
+    /// By which certificates are judged.
+    pub clock: Arc<dyn TimeProvider>,
+}
+
+impl Terms {
+    /// How the control plane is reached, by somebody with `identity` or by a stranger.
+    ///
+    /// # Errors
+    ///
+    /// [`transport::Error`] where its certificate and key do not fit.
+    pub fn tls(&self, identity: Option<Identity>) -> Result<ClientConfig, transport::Error> {
+        transport::client_config_at(&self.ca, &self.fleet, identity, Arc::clone(&self.clock))
+    }
 }
 
 /// How a machine proves who it is.
@@ -210,7 +228,7 @@ async fn call(
 ) -> Result<Vec<u8>, Error> {
     let key = store.key()?;
     let request = CertificateParams::default().serialize_request(&key).map_err(Error::Request)?;
-    let tls = transport::client_config(&terms.ca, None)?;
+    let tls = terms.tls(None)?;
     let asking = async {
         let channel = transport::connect(&terms.control_plane, tls).await?;
         let mut client = EnrolmentClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
@@ -239,7 +257,7 @@ async fn call(
         chain: vec![CertificateDer::from(reply.certificate.clone())],
         key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
     };
-    transport::client_config(&terms.ca, Some(identity)).map_err(Error::Certificate)?;
+    terms.tls(Some(identity)).map_err(Error::Certificate)?;
     Ok(reply.certificate)
 }
 

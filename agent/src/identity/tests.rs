@@ -81,11 +81,13 @@ async fn world(role: &'static str, failures: Vec<Status>) -> World {
     let mut tasks = JoinSet::new();
     let control_plane = authority.serve(EnrolmentServer::new(service), &mut tasks).await;
     let terms = Terms {
+        fleet: "fossable.org".parse().unwrap(),
         role: "www.fossable.org".parse().unwrap(),
         attestation: Attestation::Token,
         control_plane,
         ca: vec![authority.ca.clone()],
         state_directory: state.path().to_owned(),
+        clock: Arc::new(rustls::time_provider::DefaultTimeProvider),
     };
     World { terms, asked, state, tasks }
 }

@@ -149,9 +149,9 @@ async fn world() -> World {
     let service = HostSessionServer::new(Service { streams: sender });
     let url = authority.serve(service, &mut tasks).await;
     let ca = std::slice::from_ref(&authority.ca);
-    let tls = transport::client_config(ca, Some(authority.issue("agent"))).unwrap();
-    let state = tempfile::tempdir().unwrap();
     let fleet = "fossable.org".parse().unwrap();
+    let tls = transport::client_config(ca, &fleet, Some(authority.issue("agent"))).unwrap();
+    let state = tempfile::tempdir().unwrap();
     let roots = Roots::begin(state.path(), &fleet, &trust::root(1, &[1], &[2], &[1])).unwrap();
     let believed = roots.believed();
     let (session, handle) = open(roots);

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use floe_proto::certificate::Certificate;
+use floe_proto::id::Fleet;
 use floe_proto::pb::operator_client::OperatorClient;
 use floe_proto::transport::{self, Identity, MAX_MESSAGE_BYTES};
 use rustls::pki_types::CertificateDer;
@@ -15,6 +17,8 @@ use crate::repository;
 /// An operator's certificate and the CA of the fleet.
 pub(super) struct Credentials {
     ca: Vec<CertificateDer<'static>>,
+    /// Whose control plane it is for: the certificate says it.
+    fleet: Fleet,
     identity: Identity,
 }
 
@@ -28,10 +32,11 @@ impl Credentials {
         let (ca, chain) = (read("ca.pem")?, read("cert.pem")?);
         let key = zeroize::Zeroizing::new(read("key.pem")?);
         let malformed = |source| Error::Malformed { directory: directory.to_owned(), source };
-        Ok(Self {
-            ca: transport::certificates(&ca).map_err(malformed)?,
-            identity: Identity::from_pem(&chain, &key).map_err(malformed)?,
-        })
+        let identity = Identity::from_pem(&chain, &key).map_err(malformed)?;
+        let own = identity.chain.first().and_then(|leaf| Certificate::read(leaf).ok());
+        let what = "certificate of an operator";
+        let fleet = own.ok_or_else(|| malformed(transport::Error::Pem { what }))?.id.fleet;
+        Ok(Self { ca: transport::certificates(&ca).map_err(malformed)?, fleet, identity })
     }
 }
 
@@ -48,9 +53,9 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects to `url`.
     pub(super) async fn open(url: &str, credentials: &Credentials) -> Result<Self, Error> {
-        let Credentials { ca, identity } = credentials;
+        let Credentials { ca, fleet, identity } = credentials;
         let identity = Identity { chain: identity.chain.clone(), key: identity.key.clone_key() };
-        let config = transport::client_config(ca, Some(identity))?;
+        let config = transport::client_config(ca, fleet, Some(identity))?;
         let channel = transport::connect(url, config).await?;
         let operator = OperatorClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -256,7 +261,9 @@ mod tests {
         let url = format!("https://{}", listener.local_addr().unwrap());
         drop(listener);
         let ca = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();
-        let config = transport::client_config(&[ca.cert.der().clone()], None).unwrap();
+        let config =
+            transport::client_config(&[ca.cert.der().clone()], &"x".parse().unwrap(), None)
+                .unwrap();
         let error = Error::from(transport::connect(&url, config).await.unwrap_err());
         assert!(error.to_string().contains(&url), "{error}");
         assert!(error.advice().contains("floe serve"), "{}", error.advice());

@@ -80,7 +80,7 @@ fn credentials_are_three_files_that_fit() {
     let file = |name: &str| fs::read(out.path().join(name)).unwrap();
     let identity = Identity::from_pem(&file("cert.pem"), &file("key.pem")).unwrap();
     let ca = floe_proto::transport::certificates(&file("ca.pem")).unwrap();
-    floe_proto::transport::client_config(&ca, Some(identity)).unwrap();
+    floe_proto::transport::client_config(&ca, &fleet(), Some(identity)).unwrap();
     let in_days = |days: u64| clock::now().after(Duration::from_secs(days * 24 * 3600));
     assert!(authority.still_good(out.path(), in_days(364)));
     assert!(!authority.still_good(out.path(), in_days(366)));

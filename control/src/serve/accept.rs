@@ -260,6 +260,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let guests = Some(Arc::default());
+        let client = transport::client_config(&ca, &fleet, None).unwrap();
         let acceptor =
             Acceptor { listener, tls, fleet, max_connections: 64, max_handshakes, guests };
         let (sender, mut ready) = mpsc::channel::<Connection>(8);
@@ -275,7 +276,6 @@ mod tests {
                 });
             }
         });
-        let client = transport::client_config(&ca, None).unwrap();
         (address, TlsConnector::from(Arc::new(client)), tasks)
     }
 

@@ -210,7 +210,8 @@ async fn call(channel: Channel, method: &str) -> Reach {
 impl Running {
     async fn try_channel(&self, identity: Option<Identity>) -> Result<Channel, transport::Error> {
         let ca = transport::certificates(&self.ca()).unwrap();
-        let config = transport::client_config(&ca, identity).unwrap();
+        let config =
+            transport::client_config(&ca, &"fossable.org".parse().unwrap(), identity).unwrap();
         transport::connect(&self.bound.url, config).await
     }
 }

@@ -109,7 +109,8 @@ impl Running {
 
     async fn channel(&self, identity: Option<Identity>) -> Channel {
         let ca = transport::certificates(&self.ca()).unwrap();
-        let config = transport::client_config(&ca, identity).unwrap();
+        let config =
+            transport::client_config(&ca, &"fossable.org".parse().unwrap(), identity).unwrap();
         transport::connect(&self.bound.url, config).await.unwrap()
     }
 
