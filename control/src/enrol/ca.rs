@@ -1,10 +1,11 @@
-//! The fleet's CA: a long-lived root, and the certificates that it gives.
+//! The fleet's CA: a long-lived root that everybody pins, issuers under it
+//! ([`super::issuers`]), and the certificates that the newest of those gives.
 //!
 //! Each certificate has exactly one URI SAN, the SPIFFE id of whom it speaks for,
 //! and an empty subject (X.509-SVID, section 2). Hosts and operators get
 //! certificates for clients, the control plane alone one for servers. Of a
 //! request (CSR) only the public key is used, after its self-signature was
-//! checked. Renewal and intermediates are not here yet.
+//! checked. The root's key is needed for the next issuer only.
 
 use std::fs;
 use std::io;
@@ -16,20 +17,22 @@ use floe_proto::digest::Digest;
 use floe_proto::id::{Fleet, HostId};
 use floe_proto::spiffe::{SpiffeId, Subject};
 use floe_proto::time::Timestamp;
-use floe_proto::transport::Identity;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SubjectPublicKeyInfo,
+    KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::watch;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
 use zeroize::Zeroizing;
 
+use super::credentials::{Credentials, written};
+use super::issuers::{IssuerNumber, Issuers};
 use crate::durable::write_file;
 
-/// How long a host's certificate lives.
-pub const HOST_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How long a host's certificate lives, unless the control plane is told otherwise.
+pub const HOST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a login lasts: a day's work.
 pub const LOGIN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
@@ -37,37 +40,21 @@ pub const LOGIN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// The fleet's CA.
 pub struct Authority {
     fleet: Fleet,
-    issuer: Issuer<'static, KeyPair>,
+    directory: PathBuf,
+    host_lifetime: Duration,
     root_pem: String,
     root: CertificateDer<'static>,
+    issuers: watch::Sender<Issuers>,
 }
 
 impl Authority {
-    /// Reads root key and certificate from `directory`, or makes them at the first
-    /// start.
+    /// Reads root and issuers from `directory`, or makes them at the first start.
     pub fn open(directory: &Path, fleet: &Fleet, now: Timestamp) -> Result<Self, Error> {
-        let (key_path, root_path) = (directory.join("root.key"), directory.join("root.pem"));
-        let key = match read(&key_path)? {
-            Some(pem) => {
-                KeyPair::from_pem(&pem).map_err(|_| Error::Unreadable { path: key_path })?
-            }
-            None => {
-                let key = KeyPair::generate()?;
-                let pem = Zeroizing::new(key.serialize_pem());
-                write_file(&key_path, pem.as_bytes(), 0o600)
-                    .map_err(|source| Error::Io { path: key_path, source })?;
-                key
-            }
-        };
+        let root_path = directory.join("root.pem");
         // A crash between the two files leaves the key, from which the other is made.
-        let root_pem = match read(&root_path)? {
-            Some(pem) => pem,
-            None => {
-                let pem = root_params(fleet, now)?.self_signed(&key)?.pem();
-                write_file(&root_path, pem.as_bytes(), 0o644)
-                    .map_err(|source| Error::Io { path: root_path.clone(), source })?;
-                pem
-            }
+        let (root_pem, began) = match read(&root_path)? {
+            Some(pem) => (pem, false),
+            None => (make_root(directory, fleet, now)?, true),
         };
         let unreadable = || Error::Unreadable { path: root_path.clone() };
         let root = floe_proto::transport::certificates(root_pem.as_bytes())
@@ -76,11 +63,32 @@ impl Authority {
             .next()
             .ok_or_else(unreadable)?;
         let (_, parsed) = x509_parser::parse_x509_certificate(&root).map_err(|_| unreadable())?;
-        if parsed.public_key().raw != key.subject_public_key_info() {
+        if let Some(pem) = read(&directory.join("root.key"))?.map(Zeroizing::new)
+            && let key = KeyPair::from_pem(&pem).map_err(|_| unreadable())?
+            && parsed.public_key().raw != key.subject_public_key_info()
+        {
             return Err(unreadable());
         }
-        let issuer = Issuer::from_ca_cert_der(&root, key)?;
-        Ok(Self { fleet: fleet.clone(), issuer, root_pem, root })
+        let issuers = Issuers::open(directory, &root, began, fleet, now)?;
+        Ok(Self {
+            fleet: fleet.clone(),
+            directory: directory.to_owned(),
+            host_lifetime: HOST_LIFETIME,
+            root_pem,
+            root,
+            issuers: watch::Sender::new(issuers),
+        })
+    }
+
+    /// The same, with another lifetime for certificates of hosts.
+    #[must_use]
+    pub fn with_host_lifetime(self, host_lifetime: Duration) -> Self {
+        Self { host_lifetime, ..self }
+    }
+
+    /// How long a host's certificate lives.
+    pub fn host_lifetime(&self) -> Duration {
+        self.host_lifetime
     }
 
     /// The root certificate, as hosts and operators pin it.
@@ -88,9 +96,34 @@ impl Authority {
         &self.root_pem
     }
 
-    /// The root certificate, for verifying clients.
+    /// The root certificate, which those who call the control plane trust.
     pub fn root(&self) -> &CertificateDer<'static> {
         &self.root
+    }
+
+    /// Who may sign, as it stands; changes when somebody rotates or retires.
+    pub fn issuers(&self) -> watch::Receiver<Issuers> {
+        self.issuers.subscribe()
+    }
+
+    /// Makes the next issuer. From now on it signs; the others are still believed.
+    pub fn rotate(&self, now: Timestamp) -> Result<IssuerNumber, Error> {
+        self.change(|issuers| issuers.make_next(&self.directory, &self.root, &self.fleet, now))
+    }
+
+    /// Believes an issuer no more. Not the one that signs now.
+    pub fn retire(&self, number: IssuerNumber, now: Timestamp) -> Result<(), Error> {
+        self.change(|issuers| issuers.retire(&self.directory, number, now))
+    }
+
+    /// One at a time, as what is watched is locked meanwhile.
+    fn change<T>(&self, change: impl FnOnce(&mut Issuers) -> Result<T, Error>) -> Result<T, Error> {
+        let mut outcome = Err(Error::NoIssuer);
+        self.issuers.send_if_modified(|issuers| {
+            outcome = change(issuers);
+            outcome.is_ok()
+        });
+        outcome
     }
 
     /// A certificate for a host's key.
@@ -101,7 +134,7 @@ impl Authority {
         now: Timestamp,
     ) -> Result<Issued, Error> {
         let subject = Subject::Host(host.clone());
-        self.issue(subject, &[], &key.public, now, HOST_LIFETIME)
+        self.issue(subject, &[], &key.public, now, self.host_lifetime)
     }
 
     /// A certificate for the key of an operator who logged in.
@@ -117,20 +150,26 @@ impl Authority {
 
     /// A new key and certificate for an operator.
     pub fn issue_operator(&self, name: &str, now: Timestamp) -> Result<Credentials, Error> {
-        self.issue_with_key(Subject::Operator(name.to_owned()), &[], now)
+        let subject = Subject::Operator(name.to_owned());
+        self.issue_with_key(subject, &[], now, OPERATOR_LIFETIME)
     }
 
     /// A new key and certificate for the control plane, known by `names`: DNS names
     /// and IP addresses.
     pub fn issue_control(&self, names: &[SanType], now: Timestamp) -> Result<Credentials, Error> {
-        self.issue_with_key(Subject::Control, names, now)
+        self.issue_with_key(Subject::Control, names, now, CONTROL_LIFETIME)
     }
 
     /// Whether `directory` holds credentials, as [`Credentials::write`] leaves them,
-    /// of this CA that are good until `then` at least.
+    /// of the issuer that signs now, and good until `then` at least.
     pub fn still_good(&self, directory: &Path, then: Timestamp) -> bool {
         let ca = fs::read(directory.join("ca.pem")).unwrap_or_default();
-        ca == self.root_pem.as_bytes() && written(directory).is_some_and(|(_, end)| end > then)
+        let issuers = self.issuers.borrow();
+        ca == self.root_pem.as_bytes()
+            && written(directory).is_some_and(|written| {
+                let signer = issuers.signer_of(&written.certificate).map(|signer| signer.number);
+                written.expires > then && signer == Some(issuers.newest())
+            })
     }
 
     fn issue_with_key(
@@ -138,10 +177,11 @@ impl Authority {
         subject: Subject,
         names: &[SanType],
         now: Timestamp,
+        lifetime: Duration,
     ) -> Result<Credentials, Error> {
         let key = KeyPair::generate()?;
-        let issued = self.issue(subject, names, &key, now, CREDENTIALS_LIFETIME)?;
-        Ok(Credentials { issued, key })
+        let issued = self.issue(subject, names, &key, now, lifetime)?;
+        Ok(Credentials::new(issued, key))
     }
 
     fn issue(
@@ -152,11 +192,16 @@ impl Authority {
         now: Timestamp,
         lifetime: Duration,
     ) -> Result<Issued, Error> {
+        let issuers = self.issuers.borrow().clone();
+        let (current, issuer) = issuers.current()?;
+        // Nothing outlives who signed it.
+        let lifetime = lifetime.min(current.expires.since(now));
         let serial = random_serial()?;
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.serial_number = Some(SerialNumber::from_slice(&serial));
-        valid_from(&mut params, now, lifetime);
+        // A fraction of its life, so that its half is where it is thought to be.
+        valid_from(&mut params, now, lifetime, BACKDATED.min(lifetime / 24));
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -167,9 +212,11 @@ impl Authority {
         let id = SpiffeId { fleet: self.fleet.clone(), subject };
         params.subject_alt_names = vec![SanType::URI(id.to_string().try_into()?)];
         params.subject_alt_names.extend_from_slice(names);
-        let certificate = params.signed_by(key, &self.issuer)?;
+        let certificate = params.signed_by(key, issuer)?;
         Ok(Issued {
             certificate: certificate.der().clone(),
+            issuers: vec![current.certificate.clone()],
+            issuer: current.number,
             serial: HEXLOWER.encode(&serial),
             expires: now.after(lifetime),
         })
@@ -181,52 +228,28 @@ impl Authority {
 pub struct Issued {
     /// The certificate.
     pub certificate: CertificateDer<'static>,
+    /// The certificates between it and the root, its issuer's first.
+    pub issuers: Vec<CertificateDer<'static>>,
+    /// Who signed it.
+    pub issuer: IssuerNumber,
     /// Its serial number, in hex.
     pub serial: String,
     /// From when on it is refused.
     pub expires: Timestamp,
 }
 
-/// A certificate and its key, both made here.
-pub struct Credentials {
-    issued: Issued,
-    key: KeyPair,
-}
-
-impl Credentials {
-    /// For a TLS configuration.
-    pub fn identity(&self) -> Identity {
-        let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());
-        Identity { chain: vec![self.issued.certificate.clone()], key }
+impl Issued {
+    /// The certificate and those between it and the root, as the wire has them.
+    pub fn chain_der(&self) -> Vec<Vec<u8>> {
+        let mut chain = vec![self.certificate.to_vec()];
+        chain.extend(self.issuers_der());
+        chain
     }
 
-    /// Writes `ca.pem`, `cert.pem` and `key.pem` (0600) into `directory`.
-    pub fn write(&self, directory: &Path, authority: &Authority) -> Result<(), Error> {
-        let certificate = pem("CERTIFICATE", &self.issued.certificate);
-        let key = Zeroizing::new(self.key.serialize_pem());
-        // The certificate last: it says that the three are whole.
-        for (name, text, mode) in [
-            ("ca.pem", authority.root_pem(), 0o644),
-            ("key.pem", key.as_str(), 0o600),
-            ("cert.pem", &certificate, 0o644),
-        ] {
-            let path = directory.join(name);
-            write_file(&path, text.as_bytes(), mode)
-                .map_err(|source| Error::Io { path, source })?;
-        }
-        Ok(())
+    /// The certificates between it and the root, as the wire has them.
+    pub fn issuers_der(&self) -> Vec<Vec<u8>> {
+        self.issuers.iter().map(|issuer| issuer.to_vec()).collect()
     }
-}
-
-/// Of the certificate in `directory`, as [`Credentials::write`] leaves it: SHA-256 of
-/// its public key (SubjectPublicKeyInfo), and when it expires.
-pub fn written(directory: &Path) -> Option<(Digest, Timestamp)> {
-    let chain = floe_proto::transport::certificates(&fs::read(directory.join("cert.pem")).ok()?);
-    let chain = chain.ok()?;
-    let (_, leaf) = x509_parser::parse_x509_certificate(chain.first()?).ok()?;
-    let seconds = leaf.validity().not_after.timestamp();
-    let expires = Timestamp::from_micros(seconds.saturating_mul(1_000_000));
-    Some((Digest::of(leaf.public_key().raw), expires))
 }
 
 /// A public key whose owner proved that they hold the other half.
@@ -269,33 +292,57 @@ impl RequestedKey {
     }
 }
 
+/// Makes the root's certificate, and its key where there is none.
+fn make_root(directory: &Path, fleet: &Fleet, now: Timestamp) -> Result<String, Error> {
+    let (key_path, root_path) = (directory.join("root.key"), directory.join("root.pem"));
+    let key = match read(&key_path)?.map(Zeroizing::new) {
+        Some(pem) => KeyPair::from_pem(&pem).map_err(|_| Error::Unreadable { path: key_path })?,
+        None => {
+            let key = KeyPair::generate()?;
+            let pem = Zeroizing::new(key.serialize_pem());
+            write_file(&key_path, pem.as_bytes(), 0o600)
+                .map_err(|source| Error::Io { path: key_path, source })?;
+            key
+        }
+    };
+    let pem = root_params(fleet, now)?.self_signed(&key)?.pem();
+    write_file(&root_path, pem.as_bytes(), 0o644)
+        .map_err(|source| Error::Io { path: root_path, source })?;
+    Ok(pem)
+}
+
 fn root_params(fleet: &Fleet, now: Timestamp) -> Result<CertificateParams, Error> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, format!("floe CA of {fleet}"));
     params.serial_number = Some(SerialNumber::from_slice(&random_serial()?));
-    valid_from(&mut params, now, ROOT_LIFETIME);
-    // Room for one intermediate, so that rotation needs no new root.
+    valid_from(&mut params, now, ROOT_LIFETIME, BACKDATED);
+    // Room for one issuer below, so that rotation needs no new root.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
 }
 
-fn valid_from(params: &mut CertificateParams, now: Timestamp, lifetime: Duration) {
+pub(super) fn valid_from(
+    params: &mut CertificateParams,
+    now: Timestamp,
+    lifetime: Duration,
+    backdated: Duration,
+) {
     let now = rcgen::date_time_ymd(1970, 1, 1) + now.since(Timestamp::from_micros(0));
-    params.not_before = now - BACKDATED;
+    params.not_before = now - backdated;
     params.not_after = now + lifetime;
 }
 
 /// 127 random bits: a positive number (RFC 5280, section 4.1.2.2).
-fn random_serial() -> Result<[u8; 16], Error> {
+pub(super) fn random_serial() -> Result<[u8; 16], Error> {
     let mut serial = [0; 16];
     getrandom::fill(&mut serial).map_err(|_| Error::NoRandomness)?;
     serial[0] = serial[0] & 0x7f | 0x40;
     Ok(serial)
 }
 
-fn read(path: &Path) -> Result<Option<String>, Error> {
+pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -303,7 +350,7 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
     }
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
     let base64 = data_encoding::BASE64.encode(der);
     let mut text = format!("-----BEGIN {label}-----\n");
     for line in base64.as_bytes().chunks(64) {
@@ -315,9 +362,10 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 /// For machines whose clock is a little behind.
-const BACKDATED: Duration = Duration::from_secs(3600);
+pub(super) const BACKDATED: Duration = Duration::from_secs(3600);
 const ROOT_LIFETIME: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
-const CREDENTIALS_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
+const OPERATOR_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
+const CONTROL_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 const MAX_REQUEST: usize = 4096;
 
 /// Why there is no certificate.
@@ -344,6 +392,27 @@ pub enum Error {
         /// Which.
         path: PathBuf,
     },
+    /// The root's key is not there: it is kept elsewhere.
+    #[error("the key of the fleet's root CA, `{}`, is not there", path.display())]
+    NoRootKey {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The newest issuer has no key, or is retired.
+    #[error("the key of the newest issuer is not there")]
+    NoIssuer,
+    /// There is no such issuer.
+    #[error("there is no issuer {number}")]
+    Unknown {
+        /// Which was asked for.
+        number: IssuerNumber,
+    },
+    /// It signs now.
+    #[error("issuer {number} is the one that signs now")]
+    Current {
+        /// Which.
+        number: IssuerNumber,
+    },
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     NoRandomness,
@@ -356,7 +425,10 @@ impl Error {
             Self::Request(_) => "let the agent make a new key, or update it",
             Self::Issue(_) | Self::NoRandomness => "try again; if it stays, look at the log",
             Self::Io { .. } => "look at the permissions and the free space of the data directory",
-            Self::Unreadable { .. } => {
+            Self::NoRootKey { .. } => "bring it back for the time of the rotation",
+            Self::Unknown { .. } => "`floe ca show` lists the issuers",
+            Self::Current { .. } => "rotate first: `floe ca rotate`",
+            Self::Unreadable { .. } | Self::NoIssuer => {
                 "restore the data directory's `ca` from a backup: hosts trust no other CA"
             }
         }

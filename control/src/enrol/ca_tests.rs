@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use floe_proto::transport::Identity;
+
 use super::*;
 use crate::clock;
 

@@ -8,7 +8,10 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | [`ca`] | the fleet's CA: root, and certificates of hosts, operators and the control plane |
+//! | [`ca`] | the fleet's CA: certificates of hosts, operators and the control plane |
+//! | [`issuers`] | the CA certificates under its root: who signs, who did, whom nobody believes |
+//! | [`credentials`] | keys that are made here, and their files |
+//! | [`expired`] | an expired certificate and the proof of its key |
 //! | [`token`] | join tokens: 256 random bits, of which only the hash is kept |
 //! | [`pkcs7`] | the one form of signature that AWS's metadata service sends |
 //! | [`iid`] | instance identity documents, and AWS's certificates |
@@ -17,8 +20,11 @@
 
 pub mod attempts;
 pub mod ca;
+pub mod credentials;
+pub mod expired;
 pub mod iid;
 pub mod instance;
+pub mod issuers;
 pub mod pkcs7;
 #[cfg(test)]
 pub(crate) mod played;

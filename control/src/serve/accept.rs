@@ -15,23 +15,29 @@ use std::time::Duration;
 
 use floe_proto::id::Fleet;
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
 use super::auth::Peer;
 use super::guests::{Guest, Guests, STRANGERS_STAY};
+use crate::enrol::issuers::Issuers;
 
 /// How connections are accepted on one port.
 pub(super) struct Acceptor {
     pub(super) listener: TcpListener,
-    pub(super) tls: Arc<ServerConfig>,
+    /// The newest counts for each handshake.
+    pub(super) tls: watch::Receiver<Arc<ServerConfig>>,
+    /// Who may have signed a caller's certificate.
+    pub(super) issuers: watch::Receiver<Issuers>,
     pub(super) fleet: Fleet,
     pub(super) max_connections: usize,
     /// How many handshakes may be under way.
@@ -46,6 +52,8 @@ pub(super) struct Connection {
     peer: Peer,
     /// When a stranger has to leave.
     leave: Option<Pin<Box<Sleep>>>,
+    /// Comes when the issuer of its certificate is retired.
+    cut: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     _guest: Option<Guest>,
     _permit: OwnedSemaphorePermit,
 }
@@ -61,7 +69,6 @@ impl Acceptor {
     /// Accepts until the receiver of `ready` is gone.
     pub(super) async fn run(self, ready: mpsc::Sender<Connection>) {
         let slots = Arc::new(Semaphore::new(self.max_connections));
-        let tls = TlsAcceptor::from(self.tls);
         let mut handshakes = Handshakes::default();
         loop {
             let accepted = tokio::select! {
@@ -86,12 +93,14 @@ impl Acceptor {
                 debug!(%address, "turned away: too many connections");
                 continue;
             };
-            let (tls, ready, fleet) = (tls.clone(), ready.clone(), self.fleet.clone());
-            let guests = self.guests.clone();
+            let tls = TlsAcceptor::from(Arc::clone(&self.tls.borrow()));
+            let (ready, fleet) = (ready.clone(), self.fleet.clone());
+            let (issuers, guests) = (self.issuers.clone(), self.guests.clone());
             handshakes.spawn(async move {
-                match timeout(HANDSHAKE, handshake(tls, tcp, address, &fleet)).await {
-                    Ok(Ok((tls, peer))) => {
-                        let Some(connection) = Connection::admit(tls, peer, guests, permit) else {
+                match timeout(HANDSHAKE, handshake(tls, tcp, address, &fleet, &issuers)).await {
+                    Ok(Ok((tls, peer, cut))) => {
+                        let Some(connection) = Connection::admit(tls, peer, cut, guests, permit)
+                        else {
                             debug!(%address, "turned away: this caller has too many connections");
                             return;
                         };
@@ -111,12 +120,20 @@ async fn handshake(
     tcp: TcpStream,
     address: SocketAddr,
     fleet: &Fleet,
-) -> io::Result<(TlsStream<TcpStream>, Peer)> {
+    issuers: &watch::Receiver<Issuers>,
+) -> io::Result<(TlsStream<TcpStream>, Peer, Option<CancellationToken>)> {
     tcp.set_nodelay(true)?;
     let tls = tls.accept(tcp).await?;
     let certificate = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    // A chain may reach an anchor past a retired issuer, and a session that is resumed
+    // was verified when it began: what counts is who signed, and as of now.
+    let signer = |der: &CertificateDer<'_>| {
+        let signer = issuers.borrow().signer_of(der).map(|known| known.cut.clone());
+        signer.ok_or_else(|| io::Error::other("nobody believes who signed the certificate"))
+    };
+    let cut = certificate.map(signer).transpose()?;
     let peer = Peer::new(address, certificate.map(AsRef::as_ref), fleet);
-    Ok((tls, peer))
+    Ok((tls, peer, cut))
 }
 
 impl Handshakes {
@@ -164,6 +181,7 @@ impl Connection {
     fn admit(
         tls: TlsStream<TcpStream>,
         peer: Peer,
+        cut: Option<CancellationToken>,
         guests: Option<Arc<Guests>>,
         permit: OwnedSemaphorePermit,
     ) -> Option<Self> {
@@ -173,7 +191,8 @@ impl Connection {
             None => None,
         };
         let leave = stranger.then(|| Box::pin(sleep(STRANGERS_STAY)));
-        Some(Self { tls, peer, leave, _guest: guest, _permit: permit })
+        let cut = cut.map(|cut| Box::pin(cut.cancelled_owned()));
+        Some(Self { tls, peer, leave, cut, _guest: guest, _permit: permit })
     }
 }
 
@@ -202,6 +221,11 @@ impl AsyncRead for Connection {
             && leave.as_mut().poll(context).is_ready()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if let Some(cut) = &mut self.cut
+            && cut.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Pin::new(&mut self.tls).poll_read(context, buffer)
     }
@@ -256,13 +280,15 @@ mod tests {
         let names = [rcgen::SanType::IpAddress([127, 0, 0, 1].into())];
         let identity = authority.issue_control(&names, now).unwrap().identity();
         let ca = [authority.root().clone()];
-        let tls = Arc::new(transport::server_config(identity, &ca).unwrap());
+        let believed = authority.issuers().borrow().believed();
+        let tls = Arc::new(transport::server_config(identity, &believed).unwrap());
+        let (tls, issuers) = (watch::channel(tls).1, authority.issuers());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let guests = Some(Arc::default());
         let client = transport::client_config(&ca, &fleet, None).unwrap();
         let acceptor =
-            Acceptor { listener, tls, fleet, max_connections: 64, max_handshakes, guests };
+            Acceptor { listener, tls, issuers, fleet, max_connections: 64, max_handshakes, guests };
         let (sender, mut ready) = mpsc::channel::<Connection>(8);
         let mut tasks = JoinSet::new();
         tasks.spawn(acceptor.run(sender));

@@ -1,5 +1,7 @@
 //! What handlers are given: handles, all cheap to share.
 
+use std::sync::Arc;
+
 use floe_proto::id::Fleet;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +27,7 @@ pub struct App {
     /// Who is an operator.
     pub roster: Roster,
     /// Who makes certificates.
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     /// Who tried too often to enrol.
     pub attempts: Attempts,
     /// Who tried too often to log in.

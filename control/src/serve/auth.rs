@@ -119,6 +119,15 @@ pub fn host<T>(request: &Request<T>) -> Result<Host, Status> {
     }
 }
 
+/// The host that a certificate speaks for which was verified elsewhere than in a
+/// handshake.
+pub fn host_of(certificate: &[u8], fleet: &Fleet) -> Option<Host> {
+    match speaker(certificate, fleet)? {
+        Speaker { subject: Subject::Host(id), key, .. } => Some(Host { id, key }),
+        Speaker { subject: Subject::Operator(_) | Subject::Control, .. } => None,
+    }
+}
+
 /// The operator who calls. For handlers of what operators may call.
 pub fn operator<T>(request: &Request<T>) -> Result<String, Status> {
     match peer(request)?.subject() {

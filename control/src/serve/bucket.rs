@@ -60,6 +60,7 @@ mod tests {
     use floe_proto::time::Timestamp;
     use floe_proto::transport;
     use reqwest::{Method, StatusCode};
+    use tokio::sync::watch;
 
     use super::super::accept::Acceptor;
     use super::super::port::{self, Port};
@@ -94,7 +95,8 @@ mod tests {
             let (url, listener) = (port.url, port.listener);
             let acceptor = Acceptor {
                 listener,
-                tls: Arc::new(tls),
+                tls: watch::channel(Arc::new(tls)).1,
+                issuers: authority.issuers(),
                 fleet,
                 max_connections: 64,
                 max_handshakes: 64,

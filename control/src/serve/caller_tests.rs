@@ -220,14 +220,14 @@ fn operator_id(name: &str) -> String {
     format!("spiffe://fossable.org/operator/{name}")
 }
 
-/// A CA that signs whatever it is asked to.
+/// An issuer that signs whatever it is asked to.
 struct Ca(Issuer<'static, KeyPair>);
 
 impl Ca {
     fn of(directory: &Path) -> Self {
         let file = |name| fs::read_to_string(directory.join(name)).unwrap();
-        let key = KeyPair::from_pem(&file("root.key")).unwrap();
-        Self(Issuer::from_ca_cert_pem(&file("root.pem"), key).unwrap())
+        let key = KeyPair::from_pem(&file("issuer-1.key")).unwrap();
+        Self(Issuer::from_ca_cert_pem(&file("issuer-1.pem"), key).unwrap())
     }
 
     fn issue(

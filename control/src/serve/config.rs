@@ -2,8 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use floe_proto::id::Fleet;
+
+use crate::enrol::ca::HOST_LIFETIME;
 
 /// The settings of one `floe serve`.
 #[derive(Clone, Debug)]
@@ -23,6 +26,9 @@ pub struct ServeConfig {
     /// How hosts, operators and this process reach it. Default `https://` and that
     /// address.
     pub objects_url: Option<String>,
+    /// How long certificates of hosts live; they are renewed at half of it. Default a
+    /// day.
+    pub host_lifetime: Duration,
     /// How many connections each port holds at once; more are turned away.
     /// Default 20,000.
     pub max_connections: usize,
@@ -39,6 +45,7 @@ impl ServeConfig {
             public_url: None,
             objects_listen: (Ipv4Addr::LOCALHOST, 7444).into(),
             objects_url: None,
+            host_lifetime: HOST_LIFETIME,
             max_connections: 20_000,
         }
     }

@@ -12,7 +12,7 @@ use floe_proto::pb::operator_server::OperatorServer;
 use floe_proto::pb::operators_server::OperatorsServer;
 use floe_proto::pb::trust_server::TrustServer;
 use floe_proto::time::Timestamp;
-use floe_proto::transport::{self, MAX_MESSAGE_BYTES};
+use floe_proto::transport::MAX_MESSAGE_BYTES;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -38,9 +38,11 @@ use super::config::ServeConfig;
 use super::gate::Gate;
 use super::port::{self, Port};
 use super::roster::{self, Roster};
+use super::tls;
 use crate::clock;
 use crate::enrol::attempts::Attempts;
 use crate::enrol::ca::{self, Authority};
+use crate::enrol::credentials::{Written, written};
 use crate::objects::s3::Settings;
 use crate::objects::{Embedded, Objects, embedded, s3};
 use crate::rollout::{Drive, Rollouts};
@@ -76,17 +78,20 @@ pub async fn serve(
         Port::bind("objects", config.objects_listen, config.objects_url.as_deref()).await?;
 
     let authority = Authority::open(&data.subdirectory("ca")?, &config.fleet, now)?;
-    let control = authority.issue_control(&port::names(&[&grpc, &bucket])?, now)?;
-    let ca = [authority.root().clone()];
+    let authority = Arc::new(authority.with_host_lifetime(config.host_lifetime));
+    let names = port::names(&[&grpc, &bucket])?;
+    let (keeper, tls) = tls::Keeper::new(Arc::clone(&authority), names)?;
 
     // Who talks with others ends first, so that what was said can still be stored.
     let (closing, stop) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
-    let connections = |port: Port, tls: rustls::ServerConfig, guests, tasks: &mut JoinSet<()>| {
+    tasks.spawn(keeper.run(stop.clone()));
+    let connections = |port: Port, tls, guests, tasks: &mut JoinSet<()>| {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         let acceptor = Acceptor {
             listener: port.listener,
-            tls: Arc::new(tls),
+            tls,
+            issuers: authority.issuers(),
             fleet: config.fleet.clone(),
             max_connections: config.max_connections,
             max_handshakes: accept::MAX_HANDSHAKES,
@@ -101,9 +106,7 @@ pub async fn serve(
     first_operator(&operator, &authority, &roster, now).await?;
     let bound = Bound { url: grpc.url.clone(), objects_url: bucket.url.clone(), operator };
     let embedded = Embedded::open(&data.subdirectory("objects")?)?;
-    let mut tls = transport::server_config(control.identity(), &ca)?;
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let incoming = connections(bucket, tls, None, &mut tasks);
+    let incoming = connections(bucket, tls.bucket, None, &mut tasks);
     tasks.spawn(bucket::serve(incoming, embedded.service(), closing.clone()));
     let objects = Objects::new(Settings {
         endpoint: bound.objects_url.clone(),
@@ -122,7 +125,7 @@ pub async fn serve(
         store: store.clone(),
         objects,
         roster: roster.clone(),
-        authority,
+        authority: Arc::clone(&authority),
         attempts: Attempts::default(),
         logins: Attempts::default(),
         rollouts,
@@ -130,8 +133,7 @@ pub async fn serve(
         closing: closing.clone(),
     });
 
-    let tls = transport::server_config(control.identity(), &ca)?;
-    let incoming = connections(grpc, tls, Some(Arc::default()), &mut tasks);
+    let incoming = connections(grpc, tls.grpc, Some(Arc::default()), &mut tasks);
     let incoming = ReceiverStream::new(incoming).map(Ok::<_, io::Error>);
     let gate = Gate::new(roster, store.clone());
     let server =
@@ -188,7 +190,7 @@ async fn first_operator(
     if !authority.still_good(directory, now.after(RENEWED_BEFORE)) {
         authority.issue_operator(roster::FIRST, now)?.write(directory, authority)?;
     }
-    if let Some((key, expires)) = ca::written(directory) {
+    if let Some(Written { key, expires, .. }) = written(directory) {
         let operator = roster::FIRST.to_owned();
         roster.begin(OperatorCertificate { key, operator, issued: now, expires }).await?;
     }
@@ -282,7 +284,7 @@ pub enum Error {
     Authority(#[from] ca::Error),
     /// TLS cannot be set up.
     #[error(transparent)]
-    Tls(#[from] transport::Error),
+    Tls(#[from] tls::Error),
     /// The embedded bucket cannot be opened.
     #[error(transparent)]
     Bucket(#[from] embedded::Error),
@@ -305,7 +307,7 @@ impl Error {
             Self::Data(error) => error.advice(),
             Self::Port(error) => error.advice(),
             Self::Authority(error) => error.advice(),
-            Self::Tls(_) => "restore the data directory's `ca` from a backup",
+            Self::Tls(error) => error.advice(),
             Self::Bucket(error) => error.advice(),
             Self::Objects(error) => error.advice(),
             Self::Store(error) => error.advice(),

@@ -12,7 +12,7 @@ use floe_proto::pb::enrolment_client::EnrolmentClient;
 use floe_proto::pb::host_session_client::HostSessionClient;
 use floe_proto::pb::operator_client::OperatorClient;
 use floe_proto::pb::{self, enrol_request::Attestation};
-use floe_proto::transport::Identity;
+use floe_proto::transport::{self, Identity};
 use floe_proto::version::AgentVersion;
 use rcgen::{CertificateParams, KeyPair};
 use tokio::net::TcpListener;
@@ -29,6 +29,9 @@ mod callers;
 mod operators;
 #[path = "trust_tests.rs"]
 mod trust;
+
+#[path = "certificate_tests.rs"]
+mod certificates;
 
 const PAYLOAD: &[u8] = b"a payload";
 
@@ -85,10 +88,13 @@ struct Running {
 
 impl Running {
     async fn start(data: &Path) -> Self {
+        Self::start_with(settings(data)).await
+    }
+
+    async fn start_with(config: ServeConfig) -> Self {
         let (sender, ready) = oneshot::channel();
         let (end, ended) = oneshot::channel::<()>();
         let mut task = JoinSet::new();
-        let config = settings(data);
         task.spawn(serve(config, move |bound| sender.send(bound.clone()).unwrap(), async move {
             ended.await.unwrap()
         }));

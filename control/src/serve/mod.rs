@@ -21,6 +21,7 @@ pub mod port;
 mod quota;
 pub mod roster;
 mod table;
+pub mod tls;
 
 pub use config::ServeConfig;
 pub use listen::{Bound, Error, serve, terminated};

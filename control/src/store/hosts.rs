@@ -13,6 +13,7 @@ use crate::rollout::state::Confirmed;
 use crate::session::presence::{Presence, Records};
 
 use super::pool::{Error, Store, column, number, text};
+use super::renewals::Standing;
 
 /// One host as it stands on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct HostRecord {
     pub running: String,
     /// What it confirmed last.
     pub confirmed: Option<Confirmed>,
+    /// How it stands with its certificate.
+    pub standing: Standing,
 }
 
 impl Store {
@@ -124,6 +127,7 @@ fn record(row: &AnyRow) -> Result<HostRecord, Error> {
         system: column(row, "system")?,
         running: column(row, "running")?,
         confirmed,
+        standing: Standing::of(row)?,
     })
 }
 
@@ -134,6 +138,7 @@ mod tests {
     use super::super::pool::tests::store;
     use super::super::{Redemption, TokenRecord};
     use super::*;
+    use crate::enrol::issuers::IssuerNumber;
 
     const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
 
@@ -156,6 +161,7 @@ mod tests {
             key: digest,
             certificate_serial: "40".into(),
             certificate_expires: expires,
+            issuer: IssuerNumber::default(),
         };
         store.redeem(&attempt, NOW).await.unwrap();
         id

@@ -1,7 +1,7 @@
 //! What the control plane remembers, in SQL: one file a noun.
 //!
 //! ```text
-//! data_dir ─▶ pool ─▶ hosts, tokens, manifests, rollouts, activations, output, …
+//! data_dir ─▶ pool ─▶ hosts, renewals, tokens, manifests, rollouts, activations, output, …
 //! lock,       Store   rows become our types here, and nowhere else
 //! version
 //! ```
@@ -18,6 +18,7 @@ mod manifests;
 mod operators;
 mod output;
 mod pool;
+mod renewals;
 mod rollouts;
 mod roots;
 mod tokens;
@@ -30,4 +31,5 @@ pub use manifests::{Begun, ManifestRecord};
 pub use operators::{Added, OperatorCertificate, OperatorRecord, Revoked};
 pub use output::Line;
 pub use pool::{Error, Store};
+pub use renewals::{RENEWABLE, Renewal, Renewed, Standing};
 pub use tokens::{Redeemed, Redemption, TokenRecord};

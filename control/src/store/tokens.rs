@@ -12,6 +12,8 @@ use floe_proto::time::Timestamp;
 use sqlx::{Any, Transaction};
 
 use super::pool::{Error, Store, column, optional_text, text};
+use super::renewals::RENEWABLE;
+use crate::enrol::issuers::IssuerNumber;
 
 /// For how long a token that was used still answers the same key the same way.
 const REPLAY: Duration = Duration::from_secs(10 * 60);
@@ -46,6 +48,8 @@ pub struct Redemption {
     pub certificate_serial: String,
     /// When that certificate expires.
     pub certificate_expires: Timestamp,
+    /// Who signed it.
+    pub issuer: IssuerNumber,
 }
 
 /// What came of it.
@@ -55,8 +59,8 @@ pub enum Redeemed {
     Enrolled(Role),
     /// No such token, or it is used, expired, or for another host.
     Refused,
-    /// The token is good, but the host id is on record with another key. The
-    /// token is not used up.
+    /// The token is good, but the host id is on record with another key, and not to be
+    /// taken over by this token. The token is not used up.
     OtherKey,
 }
 
@@ -109,7 +113,8 @@ impl Store {
         )?;
         let inserted = sqlx::query(
             "INSERT INTO hosts (id, role, key_digest, certificate_serial, certificate_expires, \
-             enrolled, agent_version, system, running) VALUES ($1, $2, $3, $4, $5, $6, '', '', '') \
+             issuer, enrolled, agent_version, system, running) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, '', '', '') \
              ON CONFLICT (id) DO NOTHING",
         )
         .bind(attempt.host.as_str())
@@ -117,11 +122,12 @@ impl Store {
         .bind(attempt.key.to_string())
         .bind(&attempt.certificate_serial)
         .bind(attempt.certificate_expires.as_micros())
+        .bind(i64::from(attempt.issuer.get()))
         .bind(now.as_micros())
         .execute(&mut *transaction)
         .await?
         .rows_affected();
-        if inserted != 1 {
+        if inserted != 1 && !attested_anew(&mut transaction, attempt, &role, now).await? {
             // Dropping the transaction gives the token back.
             return Ok(Redeemed::OtherKey);
         }
@@ -155,6 +161,39 @@ async fn replayed(
     }
 }
 
+/// A host that was revoked, or could not renew any more, comes back with a new key: by a
+/// token that was made for exactly this host, and after it was revoked.
+async fn attested_anew(
+    transaction: &mut Transaction<'static, Any>,
+    attempt: &Redemption,
+    role: &Role,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let lost = now.as_micros().saturating_sub(i64::try_from(RENEWABLE.as_micros()).unwrap_or(0));
+    let back = sqlx::query(
+        "UPDATE hosts SET role = $2, key_digest = $3, previous_key = NULL, key_used = 0, \
+         renewed = NULL, generation = generation + 1, certificate_serial = $4, \
+         certificate_expires = $5, issuer = $6, enrolled = $7, revoked = NULL, \
+         revoked_reason = '', conflict = NULL, conflict_reason = '' \
+         WHERE id = $1 AND (revoked IS NOT NULL OR certificate_expires < $8) \
+         AND EXISTS (SELECT 1 FROM join_tokens WHERE digest = $9 AND host = $1 \
+             AND created >= COALESCE(hosts.revoked, 0)) \
+         AND NOT EXISTS (SELECT 1 FROM former_keys WHERE host = $1 AND key_digest = $3)",
+    )
+    .bind(attempt.host.as_str())
+    .bind(role.as_str())
+    .bind(attempt.key.to_string())
+    .bind(&attempt.certificate_serial)
+    .bind(attempt.certificate_expires.as_micros())
+    .bind(i64::from(attempt.issuer.get()))
+    .bind(now.as_micros())
+    .bind(lost)
+    .bind(attempt.token.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(back.rows_affected() == 1)
+}
+
 /// Expired tokens are kept for a week, for who asks what became of them.
 const KEPT_MICROS: i64 = 7 * 24 * 3600 * 1_000_000;
 
@@ -185,6 +224,7 @@ mod tests {
             key: Digest::of(key),
             certificate_serial: "40".into(),
             certificate_expires: NOW.after(Duration::from_secs(1_000_000)),
+            issuer: IssuerNumber::new(1),
         }
     }
 

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use floe_proto::id::HostId;
 use floe_proto::pb;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use tracing::{info, warn};
 
-use super::failure;
+use super::{failure, renewal};
 use crate::clock;
 use crate::enrol::ca::RequestedKey;
+use crate::enrol::expired::{self, Evidence};
 use crate::enrol::token::JoinToken;
 use crate::serve::app::App;
 use crate::serve::auth;
-use crate::store::{Redeemed, Redemption};
+use crate::store::{RENEWABLE, Redeemed, Redemption};
 
 /// The handler.
 pub struct Enrolment {
@@ -68,17 +69,17 @@ impl pb::enrolment_server::Enrolment for Enrolment {
             token: token.digest(),
             host: host.clone(),
             key: key.digest(),
-            certificate_serial: issued.serial,
+            certificate_serial: issued.serial.clone(),
             certificate_expires: issued.expires,
+            issuer: issued.issuer,
         };
         match app.store.redeem(&attempt, now).await.map_err(failure::of_store)? {
             Redeemed::Enrolled(role) => {
                 info!(%host, %role, %address, "enrolled");
-                let certificate = issued.certificate.to_vec();
                 Ok(Response::new(pb::EnrolReply {
-                    certificate,
+                    certificate: issued.certificate.to_vec(),
                     role: role.into(),
-                    issuers: Vec::new(),
+                    issuers: issued.issuers_der(),
                     host: host.into(),
                 }))
             }
@@ -93,8 +94,39 @@ impl pb::enrolment_server::Enrolment for Enrolment {
 
     async fn renew_expired(
         &self,
-        _request: Request<pb::RenewExpiredRequest>,
+        request: Request<pb::RenewExpiredRequest>,
     ) -> Result<Response<pb::RenewExpiredReply>, Status> {
-        Err(Status::unimplemented("renewal comes with the certificates of this issue"))
+        let (app, now) = (&self.app, clock::now());
+        let address = auth::address(&request)?;
+        if !app.attempts.may_try(address, now) {
+            return Err(Status::resource_exhausted("too many attempts; try again in a minute"));
+        }
+        // The CA certificates come along for us as little as in a handshake: whoever
+        // signed it directly must be believed here.
+        let pb::RenewExpiredRequest { certificate, issuers: _, certificate_request, proof } =
+            request.into_inner();
+        let evidence =
+            Evidence { certificate: &certificate, request: &certificate_request, proof: &proof };
+        let believed = app.authority.issuers().borrow().clone();
+        let counted = |status: Status| {
+            if !matches!(status.code(), Code::Unavailable | Code::Internal) {
+                app.attempts.refused(address, now);
+            }
+            warn!(%address, "refused to renew an expired certificate: {}", status.message());
+            status
+        };
+        evidence.check(&believed, &app.fleet, RENEWABLE, now).map_err(|error| match error {
+            expired::Error::Malformed => failure::malformed(error),
+            expired::Error::NotOurs | expired::Error::Unproven | expired::Error::TooLate => {
+                counted(Status::unauthenticated(error.to_string()))
+            }
+        })?;
+        let host = auth::host_of(&certificate, &app.fleet)
+            .ok_or_else(|| counted(Status::unauthenticated("this is no certificate of a host")))?;
+        let issued = renewal::renew(app, host, &certificate_request, now).await.map_err(counted)?;
+        Ok(Response::new(pb::RenewExpiredReply {
+            certificate: issued.certificate.to_vec(),
+            issuers: issued.issuers_der(),
+        }))
     }
 }

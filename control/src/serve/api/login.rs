@@ -78,7 +78,7 @@ impl pb::login_server::Login for Login {
         }
         info!(operator = login.operator, %role, %address, "logged in");
         Ok(Response::new(pb::LogInReply {
-            chain: vec![issued.certificate.to_vec()],
+            chain: issued.chain_der(),
             expires: issued.expires.as_micros(),
             role: role.to_string(),
         }))

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod login;
 pub mod operator;
 pub mod operators;
+mod renewal;
 pub mod session;
 pub mod trust;
 mod view;

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::warn;
 
 use super::conversation::Conversation;
-use super::failure;
+use super::{failure, renewal};
 use crate::clock;
 use crate::serve::app::App;
 use crate::serve::auth;
@@ -73,23 +73,55 @@ impl pb::host_session_server::HostSession for Session {
         &self,
         request: Request<pb::RenewRequest>,
     ) -> Result<Response<pb::RenewReply>, Status> {
-        self.on_record(&request).await?;
-        Err(Status::unimplemented("renewal comes with the certificates of this issue"))
+        let host = auth::host(&request)?;
+        // Whether the key may renew is decided in the transaction that replaces it.
+        self.known(&host).await?;
+        let request = request.into_inner().certificate_request;
+        let issued = renewal::renew(&self.app, host, &request, clock::now()).await?;
+        let (certificate, issuers) = (issued.certificate.to_vec(), issued.issuers_der());
+        Ok(Response::new(pb::RenewReply { certificate, issuers }))
     }
 }
 
 impl Session {
-    /// The host that calls, if it is on record with the key that it calls with. An
-    /// older certificate of the same host speaks for it no more.
+    /// The host that calls, if it is on record with the key that it calls with, or
+    /// with the one before as long as the new one was not used: a host whose renewal
+    /// was not answered has no other.
     async fn on_record<T: Sync>(&self, request: &Request<T>) -> Result<HostRecord, Status> {
-        let auth::Host { id, key } = auth::host(request)?;
-        let record = self.app.store.host(&id).await.map_err(failure::of_store)?;
+        let host = auth::host(request)?;
+        let record = self.known(&host).await?;
+        match (record.key == host.key, record.standing.key_used) {
+            (true, true) | (false, false) => Ok(record),
+            (true, false) => {
+                let used = self.app.store.key_is_used(&host.id, &host.key).await;
+                used.map_err(failure::of_store)?;
+                Ok(record)
+            }
+            // A call of a connection that outlived the renewal is no second machine.
+            (false, true) => {
+                Err(Status::permission_denied("this key of the host has been replaced"))
+            }
+        }
+    }
+
+    /// The record of a host that is not revoked, and whose key this is, or was before
+    /// the current one.
+    async fn known(&self, host: &auth::Host) -> Result<HostRecord, Status> {
+        let auth::Host { id, key } = host;
+        let store = &self.app.store;
+        let record = store.host(id).await.map_err(failure::of_store)?;
         let record =
             record.ok_or_else(|| Status::permission_denied("this host is not on record"))?;
-        if record.key != key {
-            warn!(host = %id, "refused a certificate whose key is not the host's on record");
-            return Err(Status::permission_denied("this host is on record with another key"));
+        if record.standing.revoked.is_some() {
+            return Err(renewal::revoked(id));
         }
-        Ok(record)
+        if record.key == *key || record.standing.previous_key == Some(*key) {
+            return Ok(record);
+        }
+        if store.is_conflict(id, key, clock::now()).await.map_err(failure::of_store)? {
+            return Err(renewal::conflict(&self.app, id));
+        }
+        warn!(host = %id, "refused a certificate whose key is not the host's on record");
+        Err(Status::permission_denied("this host is on record with another key"))
     }
 }
