@@ -53,7 +53,8 @@ impl Source {
             return Err(Error::NoPin { name: name.clone(), path: path.clone() });
         }
         let packed = || [&directory].into_iter().chain(trees.iter().map(|(_, path)| path));
-        for secret in repository.key_files().into_iter().chain([repository.credentials()]) {
+        let own = repository.login_key().into_iter().chain([repository.credentials()]);
+        for secret in repository.key_files().into_iter().chain(own) {
             if let Some(tree) = packed().find(|tree| is_inside(&secret, tree)) {
                 return Err(Error::Secret { secret, tree: tree.clone() });
             }

@@ -7,7 +7,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::context::{Context, Global};
 use super::end::End;
-use super::{bundle, completions, dev, hosts, init, keys, push, rollout, serve};
+use super::{
+    audit, bundle, completions, dev, hosts, init, keys, login, operators, push, rollout, serve,
+};
 use crate::signing::Environment;
 use crate::telemetry::Level;
 
@@ -33,6 +35,9 @@ enum Command {
     Push(push::Push),
     Rollout(rollout::Rollout),
     Hosts(hosts::Hosts),
+    Login(login::Login),
+    Operators(operators::Operators),
+    Audit(audit::Audit),
     #[command(subcommand)]
     Bundle(bundle::Bundle),
     #[command(subcommand)]
@@ -69,6 +74,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Push(push) => Box::pin(push.run(&context)).await,
         Command::Rollout(rollout) => Box::pin(rollout.run(&context)).await,
         Command::Hosts(hosts) => Box::pin(hosts.run(&context)).await,
+        Command::Login(login) => Box::pin(login.run(&context)).await,
+        Command::Operators(operators) => Box::pin(operators.run(&context)).await,
+        Command::Audit(audit) => Box::pin(audit.run(&context)).await,
         Command::Bundle(bundle) => Box::pin(bundle.run(&context)).await,
         Command::Keys(keys) => keys.run(&context),
         Command::Init(init) => init.run(&context),

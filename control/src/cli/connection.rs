@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use floe_proto::certificate::Certificate;
 use floe_proto::id::Fleet;
+use floe_proto::pb::login_client::LoginClient;
 use floe_proto::pb::operator_client::OperatorClient;
+use floe_proto::pb::operators_client::OperatorsClient;
+use floe_proto::time::Timestamp;
 use floe_proto::transport::{self, Identity, MAX_MESSAGE_BYTES};
 use rustls::pki_types::CertificateDer;
 use tonic::transport::Channel;
@@ -23,8 +26,9 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Reads `ca.pem`, `cert.pem` and `key.pem` in `directory`.
-    pub(super) fn read(directory: &Path) -> Result<Self, Error> {
+    /// Reads `ca.pem`, `cert.pem` and `key.pem` in `directory`, which must be good `now`:
+    /// of an expired certificate TLS says no more than that it does not work.
+    pub(super) fn read(directory: &Path, now: Timestamp) -> Result<Self, Error> {
         let read = |name: &str| {
             let path = directory.join(name);
             fs::read(&path).map_err(|source| Error::Credentials { path, source })
@@ -35,8 +39,13 @@ impl Credentials {
         let identity = Identity::from_pem(&chain, &key).map_err(malformed)?;
         let own = identity.chain.first().and_then(|leaf| Certificate::read(leaf).ok());
         let what = "certificate of an operator";
-        let fleet = own.ok_or_else(|| malformed(transport::Error::Pem { what }))?.id.fleet;
-        Ok(Self { ca: transport::certificates(&ca).map_err(malformed)?, fleet, identity })
+        let own = own.ok_or_else(|| malformed(transport::Error::Pem { what }))?;
+        if own.not_after <= now {
+            let directory = directory.to_owned();
+            return Err(Error::Expired { directory, expired: own.not_after });
+        }
+        let ca = transport::certificates(&ca).map_err(malformed)?;
+        Ok(Self { ca, fleet: own.id.fleet, identity })
     }
 }
 
@@ -47,6 +56,7 @@ pub(super) struct Connection {
     pub(super) operator: OperatorClient<Channel>,
     /// The CA of the fleet, which the embedded object store shares.
     pub(super) ca: Vec<CertificateDer<'static>>,
+    channel: Channel,
     url: String,
 }
 
@@ -55,12 +65,40 @@ impl Connection {
     pub(super) async fn open(url: &str, credentials: &Credentials) -> Result<Self, Error> {
         let Credentials { ca, fleet, identity } = credentials;
         let identity = Identity { chain: identity.chain.clone(), key: identity.key.clone_key() };
-        let config = transport::client_config(ca, fleet, Some(identity))?;
+        Self::make(url, ca.clone(), fleet, Some(identity)).await
+    }
+
+    /// Connects to `url` as somebody who has no certificate.
+    pub(super) async fn strange(
+        url: &str,
+        ca: Vec<CertificateDer<'static>>,
+        fleet: &Fleet,
+    ) -> Result<Self, Error> {
+        Self::make(url, ca, fleet, None).await
+    }
+
+    async fn make(
+        url: &str,
+        ca: Vec<CertificateDer<'static>>,
+        fleet: &Fleet,
+        identity: Option<Identity>,
+    ) -> Result<Self, Error> {
+        let config = transport::client_config(&ca, fleet, identity)?;
         let channel = transport::connect(url, config).await?;
-        let operator = OperatorClient::new(channel)
+        let operator = OperatorClient::new(channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { operator, ca: ca.clone(), url: url.to_owned() })
+        Ok(Self { operator, ca, channel, url: url.to_owned() })
+    }
+
+    /// Its service for who operates the fleet.
+    pub(super) fn operators(&self) -> OperatorsClient<Channel> {
+        OperatorsClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Its service for who has no certificate.
+    pub(super) fn login(&self) -> LoginClient<Channel> {
+        LoginClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// Turns a refusal into words; `asked` completes "could not …".
@@ -94,6 +132,8 @@ pub(super) enum Error {
         #[source]
         source: transport::Error,
     },
+    #[error("your certificate in `{}` expired at {expired}", directory.display())]
+    Expired { directory: PathBuf, expired: Timestamp },
     #[error(transparent)]
     Transport(#[from] transport::Error),
     #[error("could not {asked}: {}", sentence(*code, said, url))]
@@ -109,8 +149,12 @@ impl Error {
             Self::Url { .. } => "give --server or `server` in floe.toml as https://HOST:PORT".into(),
             Self::Credentials { .. } | Self::Malformed { .. } => {
                 "`floe serve` writes the first operator's credentials into DATA/operator/admin; name that \
-                 directory with --credentials or `operator.credentials` in floe.toml"
+                 directory with --credentials or `operator.credentials` in floe.toml; others \
+                 `floe login NAME`"
                     .into()
+            }
+            Self::Expired { .. } => {
+                "`floe login`; the first admin's is made anew when `floe serve` starts".into()
             }
             Self::Transport(error) if is_about_certificates(error) => {
                 "this is another fleet's control plane, or your ca.pem is of an older one; compare \
@@ -139,6 +183,7 @@ impl Error {
             | Self::Credentials { .. }
             | Self::Malformed { .. }
             | Self::Transport(_) => false,
+            Self::Expired { .. } => true,
         }
     }
 
@@ -158,7 +203,8 @@ impl Error {
             | Self::Repository(_)
             | Self::Url { .. }
             | Self::Credentials { .. }
-            | Self::Malformed { .. } => false,
+            | Self::Malformed { .. }
+            | Self::Expired { .. } => false,
         }
     }
 }
@@ -191,7 +237,7 @@ fn advice(code: Code) -> &'static str {
             "is `floe serve` still running? trying again is safe"
         }
         Code::Unauthenticated => {
-            "check that `operator.credentials` in floe.toml names an operator's certificate of this \
+            "`floe login`; or check that `operator.credentials` in floe.toml names an operator's certificate of this \
              fleet, and that it has not expired"
         }
         Code::PermissionDenied => "ask an admin of the fleet",
@@ -251,7 +297,9 @@ mod tests {
     #[test]
     fn credentials_that_are_not_there_are_named() {
         let directory = tempfile::tempdir().unwrap();
-        let Err(error) = Credentials::read(directory.path()) else { panic!("there are none") };
+        let Err(error) = Credentials::read(directory.path(), Timestamp::default()) else {
+            panic!("there are none")
+        };
         assert!(error.to_string().contains("ca.pem"), "{error}");
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, Args};
 use floe_proto::root::Root;
 use floe_proto::time::Timestamp;
+use rustls::pki_types::CertificateDer;
 
 use super::connection::{self, Connection, Credentials};
 use super::output::{Output, Printer};
@@ -102,17 +103,37 @@ impl Context {
         &self,
         repository: Option<&Repository>,
     ) -> Result<Connection, connection::Error> {
-        let server = self.global.server.clone();
-        let server = server.or_else(|| repository.map(|found| found.file().server.clone()));
-        let directory = self.global.credentials.clone();
-        let directory = directory.or_else(|| repository.map(Repository::credentials));
-        let (Some(server), Some(directory)) = (server, directory) else {
+        let Some(directory) = self.credentials(repository) else {
             return Err(connection::Error::Nowhere);
         };
-        if let Some(fault) = repository::server_fault(&server) {
-            return Err(connection::Error::Url { fault });
+        let server = self.server(repository)?;
+        Connection::open(&server, &Credentials::read(&directory, self.now())?).await
+    }
+
+    /// A connection of somebody who has no certificate yet.
+    pub(super) async fn connect_as_stranger(
+        &self,
+        repository: &Repository,
+        ca: Vec<CertificateDer<'static>>,
+    ) -> Result<Connection, connection::Error> {
+        let fleet = &repository.file().fleet;
+        Connection::strange(&self.server(Some(repository))?, ca, fleet).await
+    }
+
+    /// The directory of the operator's certificate, where it is known.
+    pub(super) fn credentials(&self, repository: Option<&Repository>) -> Option<PathBuf> {
+        self.global.credentials.clone().or_else(|| repository.map(Repository::credentials))
+    }
+
+    /// Where the control plane is.
+    fn server(&self, repository: Option<&Repository>) -> Result<String, connection::Error> {
+        let said = self.global.server.clone();
+        let said = said.or_else(|| repository.map(|found| found.file().server.clone()));
+        let server = said.ok_or(connection::Error::Nowhere)?;
+        match repository::server_fault(&server) {
+            Some(fault) => Err(connection::Error::Url { fault }),
+            None => Ok(server),
         }
-        Connection::open(&server, &Credentials::read(&directory)?).await
     }
 
     /// Who and where: `ada@laptop`, for the record.

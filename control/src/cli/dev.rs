@@ -24,6 +24,7 @@ use super::progress::Progress;
 use super::serve::Options;
 use super::token;
 use super::view::host::HostsView;
+use crate::clock;
 use crate::repository::{Repository, Span};
 use crate::serve::{self, Bound};
 
@@ -124,7 +125,9 @@ impl Dev {
         bound: &Bound,
         directory: PathBuf,
     ) -> anyhow::Result<Joined> {
-        let connection = Connection::open(&bound.url, &Credentials::read(&bound.operator)?).await?;
+        let connection =
+            Connection::open(&bound.url, &Credentials::read(&bound.operator, clock::now())?)
+                .await?;
         let known = hosts::list(&connection, None).await?.hosts;
         let mut machines = Vec::new();
         for (host, role) in wanted {

@@ -1,7 +1,7 @@
 //! The operator's hands: what can be typed, and what comes of it.
 //!
 //! ```text
-//! args ─▶ push, rollout, hosts, bundle, keys, init, completions ─▶ context ─▶ connection ─▶ control plane
+//! args ─▶ push, rollout, hosts, bundle, keys, login, … ─▶ context ─▶ connection ─▶ control plane
 //!     └─▶ serve, dev ─▶ crate::serve                                  └─▶ output, progress
 //! main ◀─ exit: an error becomes a sentence, an advice and a code
 //! ```
@@ -10,6 +10,7 @@
 //! world comes as a [`context::Context`]. What it prints is a struct in `view`.
 
 mod args;
+mod audit;
 mod bundle;
 mod completions;
 mod connection;
@@ -21,7 +22,9 @@ mod hosts;
 mod init;
 mod init_text;
 mod keys;
+mod login;
 mod machine;
+mod operators;
 mod output;
 mod progress;
 mod push;

@@ -350,7 +350,8 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     }
 }
 
-pub(super) fn pem(label: &str, der: &[u8]) -> String {
+/// One block of PEM (RFC 7468).
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let base64 = data_encoding::BASE64.encode(der);
     let mut text = format!("-----BEGIN {label}-----\n");
     for line in base64.as_bytes().chunks(64) {

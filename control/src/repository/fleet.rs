@@ -14,6 +14,8 @@
 //!
 //! [operator]
 //! credentials = ".floe/operator/admin"   # holds ca.pem, cert.pem and key.pem
+//! name = "ada"                     # who `floe login` logs in
+//! key = "keys/ada.pem"             # with which key; without it, with what signs bundles
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -40,6 +42,10 @@ pub struct FleetFile {
     pub signing: Signing,
     /// The directory of the operator's certificate; likewise.
     pub credentials: PathBuf,
+    /// Who logs in, where it is said.
+    pub operator: Option<String>,
+    /// The file of the key that logs in, where that is not one that signs; likewise.
+    pub login_key: Option<PathBuf>,
 }
 
 /// What signs bundles: all of these do.
@@ -84,6 +90,8 @@ impl FleetFile {
                 server: raw.server.trim_end_matches('/').to_owned(),
                 signing,
                 credentials: raw.operator.credentials,
+                operator: raw.operator.name,
+                login_key: raw.operator.key,
             }),
             Ok(_) | Err(()) => Err(toml_file::wrong(path, faults)),
         }
@@ -166,11 +174,13 @@ pub const DEFAULT_KEY: &str = "keys/release.pem";
 #[serde(deny_unknown_fields, default)]
 struct Operator {
     credentials: PathBuf,
+    name: Option<String>,
+    key: Option<PathBuf>,
 }
 
 impl Default for Operator {
     fn default() -> Self {
-        Self { credentials: ".floe/operator/admin".into() }
+        Self { credentials: ".floe/operator/admin".into(), name: None, key: None }
     }
 }
 

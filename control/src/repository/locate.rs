@@ -101,6 +101,11 @@ impl Repository {
         self.root.join(&self.file.credentials)
     }
 
+    /// The key that logs the operator in, where it is said.
+    pub fn login_key(&self) -> Option<PathBuf> {
+        self.file.login_key.as_ref().map(|path| self.root.join(path))
+    }
+
     /// Where the trust root lies.
     pub fn trust_file(&self) -> PathBuf {
         self.root.join(TRUST_FILE)

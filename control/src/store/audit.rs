@@ -72,7 +72,7 @@ impl Chain {
     }
 
     /// The row after this one, with `entry` in it.
-    fn next(&self, entry: &AuditEntry) -> Self {
+    pub fn after(&self, entry: &AuditEntry) -> Self {
         let number = self.number.saturating_add(1);
         let mut bytes = DOMAIN.to_vec();
         let AuditEntry { at, actor, role, address, action, target, outcome, reason } = entry;
@@ -100,7 +100,7 @@ impl Chain {
     /// Goes on to `record`; `false` where it is not the row that follows.
     #[must_use]
     pub fn follow(&mut self, record: &AuditRecord) -> bool {
-        let next = self.next(&record.entry);
+        let next = self.after(&record.entry);
         let follows = next == Self { number: record.number, hash: record.hash };
         if follows {
             *self = next;
@@ -123,7 +123,7 @@ impl Store {
             Some(row) => Chain { number: number(&row, "number")?, hash: text(&row, "hash")? },
             None => Chain::start(),
         };
-        let Chain { number, hash } = last.next(&entry);
+        let Chain { number, hash } = last.after(&entry);
         sqlx::query(
             "INSERT INTO audit_log \
              (number, at, actor, role, address, action, target, outcome, reason, hash) \

@@ -6,11 +6,13 @@
 //! change at any time. Snapshots in each file hold both.
 
 pub(super) mod activation;
+pub(super) mod audit;
 pub(super) mod bundle;
 pub(super) mod host;
 pub(super) mod init;
 pub(super) mod key;
 pub(super) mod log;
+pub(super) mod operator;
 pub(super) mod push;
 pub(super) mod rollout;
 pub(super) mod serve;
