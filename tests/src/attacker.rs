@@ -52,6 +52,13 @@ impl Attacker {
         self.execute(replay, &[old, new]).await;
     }
 
+    /// Changes what the newest row of the audit log says.
+    pub async fn rewrite_history(&self) {
+        let rewrite = "UPDATE audit_log SET actor = $1 \
+                       WHERE number = (SELECT MAX(number) - 1 FROM audit_log)";
+        self.execute(rewrite, &["operator/eve"]).await;
+    }
+
     fn rewrite_payloads(&self, change: impl Fn(&mut Vec<u8>)) {
         let mut found = Vec::new();
         find_payloads(&self.data.join("objects"), &mut found);

@@ -17,14 +17,17 @@ pub const URL: &str = "https://10.77.0.1:7443";
 pub struct ControlPlane {
     world: PathBuf,
     repository: PathBuf,
+    /// Typed after `floe serve` beside what every world needs.
+    options: Vec<String>,
     child: Child,
 }
 
 impl ControlPlane {
     /// Starts it for the fleet of `repository`, and returns when it listens.
     pub async fn start(world: &Path, repository: &Path) -> Self {
-        let child = serve(world, repository).await;
-        Self { world: world.to_owned(), repository: repository.to_owned(), child }
+        let child = serve(world, repository, &[]).await;
+        let (world, repository) = (world.to_owned(), repository.to_owned());
+        Self { world, repository, options: Vec::new(), child }
     }
 
     /// Kills it as `kill -9` does.
@@ -38,7 +41,13 @@ impl ControlPlane {
 
     /// Starts it again on the same data.
     pub async fn start_again(&mut self) {
-        self.child = serve(&self.world, &self.repository).await;
+        self.child = serve(&self.world, &self.repository, &self.options).await;
+    }
+
+    /// The same with these options of `floe serve` from now on.
+    pub async fn start_again_with(&mut self, options: &[&str]) {
+        self.options = options.iter().map(|&option| option.to_owned()).collect();
+        self.start_again().await;
     }
 
     /// The same data served for another repository (another trust root).
@@ -64,7 +73,7 @@ pub fn data(world: &Path) -> PathBuf {
 }
 
 /// `floe serve` prints a line when it listens; what it logs goes to a file.
-async fn serve(world: &Path, repository: &Path) -> Child {
+async fn serve(world: &Path, repository: &Path, options: &[String]) -> Child {
     let log = world.join("control.log");
     let log_file = File::options().create(true).append(true).open(&log).unwrap();
     let mut child = Command::new(script::world_script("net"))
@@ -75,6 +84,7 @@ async fn serve(world: &Path, repository: &Path) -> Child {
         .args(["--listen", "10.77.0.1:7443", "--public-url", URL])
         .args(["--objects-listen", "10.77.0.1:7444"])
         .args(["--objects-url", "https://10.77.0.1:7444"])
+        .args(options)
         .current_dir(repository)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

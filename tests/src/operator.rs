@@ -1,5 +1,6 @@
 //! The operator: the real `floe`, typed at.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -15,6 +16,8 @@ pub struct Operator {
     pub(crate) world: PathBuf,
     /// The fleet's repository.
     pub(crate) repository: PathBuf,
+    /// What the environment of a command has beside the story's own.
+    pub(crate) environment: Vec<(&'static str, OsString)>,
 }
 
 /// What a command came to.
@@ -59,10 +62,19 @@ impl Operator {
         Self { repository, ..self.clone() }
     }
 
+    /// The same at a machine where `variable` is set.
+    #[must_use]
+    pub fn with(&self, variable: &'static str, value: impl Into<OsString>) -> Self {
+        let mut other = self.clone();
+        other.environment.push((variable, value.into()));
+        other
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(script::world_script("net"));
         command
             .env("FLOE_WORLD", &self.world)
+            .envs(self.environment.iter().map(|(variable, value)| (variable, value)))
             .args(["exec".as_ref(), script::floe().as_os_str()])
             .args(arguments)
             .current_dir(&self.repository);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
+use crate::aws::cloud::{ACCOUNT, ENDPOINT, REGION};
 use crate::control_plane::{self, URL};
 use crate::script;
 
@@ -42,6 +43,24 @@ impl Repository {
     /// A file of a role.
     pub fn file(&self, role: &str, name: &str) -> PathBuf {
         self.path.join("hosts").join(role).join(name)
+    }
+
+    /// Names the account on AWS that machines enrol from, with the certificate of its
+    /// region.
+    ///
+    /// # Panics
+    ///
+    /// Where it cannot be written.
+    pub fn add_aws(&self, certificate: &str) {
+        let pem = self.path.join("aws.pem");
+        fs::write(&pem, certificate).unwrap();
+        let path = self.path.join("floe.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let aws = format!(
+            "\n[aws]\naccounts = [\"{ACCOUNT}\"]\nregions = [\"{REGION}\"]\nendpoint = \"{ENDPOINT}\"\n\
+             certificates = {{ {REGION} = \"aws.pem\" }}\n"
+        );
+        fs::write(path, text + &aws).unwrap();
     }
 
     /// Changes the configuration of `role` to the template's and this module's.

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use floe_proto::digest::Digest;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::aws::cloud::{ACCOUNT, Cloud, REGION};
 use crate::control_plane::ControlPlane;
 use crate::host::Host;
 use crate::operator::{Finished, Operator};
@@ -21,6 +23,7 @@ pub struct World {
     /// In the order in which they were asked for.
     pub hosts: Vec<Host>,
     images: Vec<(String, String)>,
+    cloud: Option<Cloud>,
     dir: Ground,
 }
 
@@ -34,31 +37,53 @@ impl World {
     /// none was pushed to.
     pub async fn of(roles: &[(&str, usize)]) -> Self {
         let mut world = Self::without_hosts().await;
-        for (role, count) in roles {
-            let short = role.split('.').next().unwrap_or(role);
-            for number in 1..=*count {
-                let host = world.prepare_host(&format!("{short}-{number}"), role).await;
-                world.hosts.push(host);
-            }
-        }
-        let boots = world.hosts.iter_mut().map(Host::boot);
-        join_all(boots).await;
-        world.await_online().await;
+        world.populate(roles).await;
         world
     }
 
+    /// Brings so many connected hosts of each role into a world without hosts.
+    pub async fn populate(&mut self, roles: &[(&str, usize)]) {
+        for (role, count) in roles {
+            let short = role.split('.').next().unwrap_or(role);
+            for number in 1..=*count {
+                let host = self.prepare_host(&format!("{short}-{number}"), role).await;
+                self.hosts.push(host);
+            }
+        }
+        let boots = self.hosts.iter_mut().map(Host::boot);
+        join_all(boots).await;
+        self.await_online().await;
+    }
+
     /// A control plane that nobody has enrolled with.
+    pub async fn without_hosts() -> Self {
+        Self::that(async |_, _| None).await
+    }
+
+    /// A control plane without hosts in an account on AWS, which it can ask; machines
+    /// enrol by what AWS signs about them.
+    pub async fn on_ec2() -> Self {
+        let world = Self::that(async |path, repository| {
+            let cloud = Cloud::start(path).await;
+            repository.add_aws(&cloud.certificate());
+            Some(cloud)
+        });
+        world.await
+    }
+
+    /// What `prepare` does happens before the control plane starts.
     ///
     /// # Panics
     ///
     /// Where the world cannot be made here; `make test` says why.
-    pub async fn without_hosts() -> Self {
+    async fn that(prepare: impl AsyncFnOnce(&Path, &Repository) -> Option<Cloud>) -> Self {
         let dir = Ground(tempfile::Builder::new().prefix("floe-world-").tempdir().unwrap());
         let path = dir.0.path();
         script::run(net(path).arg("up").env("FLOE_OWNER", std::process::id().to_string())).await;
         let repository = Repository::create(path, "fleet").await;
+        let cloud = prepare(path, &repository).await;
         let control = ControlPlane::start(path, repository.path()).await;
-        Self { repository, control, hosts: Vec::new(), images: Vec::new(), dir }
+        Self { repository, control, hosts: Vec::new(), images: Vec::new(), cloud, dir }
     }
 
     /// The directory of everything.
@@ -68,7 +93,11 @@ impl World {
 
     /// Somebody at a keyboard, in the fleet's repository.
     pub fn operator(&self) -> Operator {
-        Operator { world: self.path().to_owned(), repository: self.repository.path().to_owned() }
+        Operator {
+            world: self.path().to_owned(),
+            repository: self.repository.path().to_owned(),
+            environment: Vec::new(),
+        }
     }
 
     /// Pushes the role as the repository has it, and watches to the end.
@@ -98,6 +127,41 @@ impl World {
             format!("{}:/etc/floe/trust.json:0644", self.trust_root().display()),
         ];
         Host::new(self.path(), name, &image, files)
+    }
+
+    /// An instance that was launched from the role's image just now, and is about to
+    /// boot. There is nothing of its own on its disk.
+    ///
+    /// # Panics
+    ///
+    /// Where its image cannot be made, or the world is not on EC2.
+    pub async fn launch(&mut self, name: &str, role: &str) -> Host {
+        let id = instance_id(name);
+        let address = script::run(net(self.path()).args(["add", name])).await;
+        self.cloud().launch(&id, &image_id(role), address.parse().unwrap());
+        let image = self.image(role).await;
+        let files = vec![
+            format!("{}:/etc/floe/ca.pem:0644", self.ca().display()),
+            format!("{}:/etc/floe/trust.json:0644", self.trust_root().display()),
+        ];
+        Host::new(self.path(), name, &image, files).instance(&id)
+    }
+
+    /// Says that instances of the role's image are of the role.
+    pub async fn add_image(&self, role: &str) {
+        let image = image_id(role);
+        let add =
+            ["images", "add", &image, "--role", role, "--region", REGION, "--account", ACCOUNT];
+        self.operator().floe(&add).await.succeeded();
+    }
+
+    /// AWS, where this world is on it.
+    ///
+    /// # Panics
+    ///
+    /// Where it is not.
+    pub fn cloud(&self) -> &Cloud {
+        self.cloud.as_ref().expect("a world on EC2")
     }
 
     /// Waits until the control plane sees every host that is up.
@@ -201,6 +265,16 @@ impl Drop for Ground {
             );
         }
     }
+}
+
+/// The id of the instance `name`.
+fn instance_id(name: &str) -> String {
+    format!("i-{}", &Digest::of(name.as_bytes()).to_string()[..17])
+}
+
+/// The id of the image that the role's instances are launched from.
+pub fn image_id(role: &str) -> String {
+    format!("ami-{}", &Digest::of(role.as_bytes()).to_string()[..17])
 }
 
 fn net(world: &Path) -> Command {

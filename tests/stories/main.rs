@@ -14,6 +14,7 @@ mod attacks;
 mod bad_input;
 mod crashes;
 mod first_day;
+mod operators;
 mod rolling_back;
 mod rolling_out;
 

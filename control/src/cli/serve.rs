@@ -10,7 +10,7 @@ use clap::Args;
 use super::context::Context;
 use super::end::End;
 use super::view::serve::ServeView;
-use crate::repository::Repository;
+use crate::repository::{Repository, Span};
 use crate::serve::{self, Bound, ServeConfig};
 
 /// Run the control plane
@@ -51,6 +51,10 @@ pub(super) struct Options {
     /// How operators and hosts reach payloads [default: https:// and the address]
     #[arg(long, value_name = "URL")]
     objects_url: Option<String>,
+
+    /// How long certificates of hosts are good; they are renewed at half of it [default: 24h]
+    #[arg(long, value_name = "SPAN")]
+    host_lifetime: Option<Span>,
 }
 
 const EXAMPLES: &str = "\
@@ -90,6 +94,9 @@ impl Options {
         config.objects_listen = self.objects_listen.unwrap_or(config.objects_listen);
         config.public_url.clone_from(&self.public_url);
         config.objects_url.clone_from(&self.objects_url);
+        if let Some(lifetime) = self.host_lifetime {
+            config.host_lifetime = lifetime.duration();
+        }
         Ok(config)
     }
 }
