@@ -5,12 +5,16 @@
 //!                │ every version, each the successor of the one before
 //!                ├─▶ session: what a host does not believe yet is sent to it
 //!                └─▶ rollout: what hosts would not believe is not rolled out
+//!
+//! trust.json ─▶ proposal ─▶ trust-next.json ─▶ signed by several ─▶ PublishRoot
 //! ```
 //!
 //! | file | holds |
 //! | --- | --- |
+//! | [`proposal`] | the operators': the next version, until it is signed (pure) |
 //! | [`roots`] | the control plane's: all versions, and the newest |
 
+pub mod proposal;
 pub mod roots;
 #[cfg(test)]
 pub(crate) mod testing;
