@@ -9,6 +9,7 @@ use super::context::{Context, Global};
 use super::end::End;
 use super::{
     audit, bundle, completions, dev, hosts, init, keys, login, operators, push, rollout, serve,
+    trust,
 };
 use crate::signing::Environment;
 use crate::telemetry::Level;
@@ -42,6 +43,8 @@ enum Command {
     Bundle(bundle::Bundle),
     #[command(subcommand)]
     Keys(keys::Keys),
+    #[command(subcommand)]
+    Trust(trust::Trust),
     Init(init::Init),
     Dev(dev::Dev),
     Serve(serve::Serve),
@@ -78,6 +81,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Operators(operators) => Box::pin(operators.run(&context)).await,
         Command::Audit(audit) => Box::pin(audit.run(&context)).await,
         Command::Bundle(bundle) => Box::pin(bundle.run(&context)).await,
+        Command::Trust(trust) => Box::pin(trust.run(&context)).await,
         Command::Keys(keys) => keys.run(&context),
         Command::Init(init) => init.run(&context),
         Command::Dev(dev) => Box::pin(dev.run(&context)).await,

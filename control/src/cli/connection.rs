@@ -9,6 +9,7 @@ use floe_proto::id::Fleet;
 use floe_proto::pb::login_client::LoginClient;
 use floe_proto::pb::operator_client::OperatorClient;
 use floe_proto::pb::operators_client::OperatorsClient;
+use floe_proto::pb::trust_client::TrustClient;
 use floe_proto::time::Timestamp;
 use floe_proto::transport::{self, Identity, MAX_MESSAGE_BYTES};
 use rustls::pki_types::CertificateDer;
@@ -99,6 +100,11 @@ impl Connection {
     /// Its service for who has no certificate.
     pub(super) fn login(&self) -> LoginClient<Channel> {
         LoginClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Its service for the trust root.
+    pub(super) fn trust(&self) -> TrustClient<Channel> {
+        TrustClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// Turns a refusal into words; `asked` completes "could not …".

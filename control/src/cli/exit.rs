@@ -14,6 +14,7 @@ use super::dev;
 use super::end::Stopped;
 use super::output::Unprinted;
 use crate::bundle::{check, publish, sign, source, state, syntax};
+use crate::trust::proposal;
 use crate::{repository, serve, signing};
 
 /// Prints the error and its advice on stderr.
@@ -59,6 +60,9 @@ fn judge(error: &anyhow::Error) -> Verdict {
         }
         if let Some(error) = error.downcast_ref::<repository::Error>() {
             return advice(error.advice(), false);
+        }
+        if let Some(error) = error.downcast_ref::<proposal::Error>() {
+            return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<pack::Error>() {
             return advice(error.advice().into(), false);

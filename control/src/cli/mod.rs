@@ -31,6 +31,7 @@ mod push;
 mod rollout;
 mod serve;
 mod token;
+mod trust;
 mod view;
 mod watch;
 

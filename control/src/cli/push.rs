@@ -84,7 +84,8 @@ impl Push {
         let (revision, payload, newest) =
             tokio::join!(git::revision(repository.root()), pack(source.clone()), async {
                 let connection = context.connect_from(Some(&repository)).await?;
-                let newest = newest(&connection, &self.role, &root).await?;
+                let older = repository.older_trust();
+                let newest = newest(&connection, &self.role, &root, &older).await?;
                 anyhow::Ok((connection, newest))
             });
         let Payload { file, packed } = payload?;
@@ -185,11 +186,13 @@ async fn pack(source: Source) -> anyhow::Result<Payload> {
     packed.await?
 }
 
-/// The newest manifest of the role, if our own keys signed it.
+/// The newest manifest of the role, if our own keys signed it, or keys that were ours when
+/// it was published: its number counts also after they were taken out of the trust root.
 async fn newest(
     connection: &Connection,
     role: &Role,
     root: &Verified<Root>,
+    older: &[Verified<Root>],
 ) -> anyhow::Result<Option<Verified<Manifest>>> {
     let refusal = connection.refusal("ask for the newest serial");
     let request = pb::NewestManifestRequest { role: role.to_string() };
@@ -210,8 +213,13 @@ async fn newest(
     let claimed = Envelope::parse(&envelope).map_err(|error| stopped(&error.to_string()))?;
     let claimed = Manifest::parse(claimed.unverified_payload());
     let claimed = claimed.map_err(|error| stopped(&error.to_string()))?;
-    let newest = verify::manifest(&envelope, root, claimed.created)
-        .map_err(|error| stopped(&error.to_string()))?;
+    if claimed.epoch < root.epoch {
+        return Ok(None); // serials begin anew in each epoch
+    }
+    let newest = verify::manifest(&envelope, root, claimed.created).or_else(|refusal| {
+        let known = |root| verify::manifest(&envelope, root, claimed.created).ok();
+        older.iter().find_map(known).ok_or_else(|| stopped(&refusal.to_string()))
+    })?;
     if newest.role != *role {
         return Err(stopped(&format!("it is for the role `{}`", newest.role)).into());
     }

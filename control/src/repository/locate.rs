@@ -17,6 +17,12 @@ use crate::signing::{Command, KeySource};
 /// The trust root of the fleet.
 pub const TRUST_FILE: &str = "trust.json";
 
+/// The next version of it, while it is made.
+pub const PROPOSAL_FILE: &str = "trust-next.json";
+
+/// The directory of its earlier versions.
+const OLDER_TRUST: &str = "trust";
+
 /// Where every pin comes from.
 pub const LOCK_FILE: &str = lock::FILE;
 
@@ -109,6 +115,28 @@ impl Repository {
     /// Where the trust root lies.
     pub fn trust_file(&self) -> PathBuf {
         self.root.join(TRUST_FILE)
+    }
+
+    /// Where its next version lies while it is made.
+    pub fn proposal_file(&self) -> PathBuf {
+        self.root.join(PROPOSAL_FILE)
+    }
+
+    /// Where an earlier version is kept.
+    pub fn older_trust_file(&self, version: u32) -> PathBuf {
+        self.root.join(OLDER_TRUST).join(format!("{version}.json"))
+    }
+
+    /// The earlier versions that are kept, newest first. What was published under one of
+    /// them is known by it; nothing is believed any more because of it.
+    pub fn older_trust(&self) -> Vec<Verified<Root>> {
+        let entries = fs::read_dir(self.root.join(OLDER_TRUST)).into_iter().flatten().flatten();
+        let mut roots: Vec<_> = entries
+            .filter_map(|entry| read_trust(&entry.path()).ok())
+            .filter(|root| root.fleet == self.file.fleet)
+            .collect();
+        roots.sort_by_key(|root| std::cmp::Reverse(root.version));
+        roots
     }
 
     /// The trust root, which must be this fleet's.

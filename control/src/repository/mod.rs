@@ -22,4 +22,4 @@ pub use error::Error;
 pub(crate) use fleet::server_fault;
 pub use fleet::{DEFAULT_KEY, FILE as FLEET_FILE, FleetFile, SignerEntry, Signing};
 pub use host::{FILE as HOST_FILE, HostFile};
-pub use locate::{HOSTS, LOCK_FILE, Repository, TRUST_FILE, read_trust};
+pub use locate::{HOSTS, LOCK_FILE, PROPOSAL_FILE, Repository, TRUST_FILE, read_trust};

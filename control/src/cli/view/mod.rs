@@ -18,5 +18,6 @@ pub(super) mod rollout;
 pub(super) mod serve;
 mod text;
 pub(super) mod token;
+pub(super) mod trust;
 
 pub(super) use text::{Page, View, ago, bytes, printable, short, table};
