@@ -183,7 +183,7 @@ impl Proposal {
                 }
             }
             Change::RemoveKey(key, role) => {
-                let roles = role.map_or(KeyRole::ALL.to_vec(), |role| vec![role]);
+                let roles = role.map_or_else(|| KeyRole::ALL.to_vec(), |role| vec![role]);
                 let before = (root.root.keys.len(), root.release.keys.len());
                 for role in roles {
                     signers(&mut root, role).keys.retain(|id| *id != key);
