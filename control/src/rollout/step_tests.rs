@@ -98,6 +98,28 @@ fn a_canary_that_goes_back_stops_it_and_the_rest_is_named_as_untouched() {
 }
 
 #[test]
+fn what_is_withdrawn_goes_to_nobody_and_ends_when_those_at_work_have() {
+    let mut rollout = rollout(3);
+    let here = present(1..=3);
+    rollout.advance(&here, NOW);
+    says(&mut rollout, 1, &ended(Outcome::Confirmed, ""));
+    rollout.advance(&here, NOW);
+    says(&mut rollout, 2, &enters(Phase::Building));
+    rollout.withdraw("nobody believes it".into());
+    assert_eq!(rollout.advance(&present(1..=4), NOW), []);
+    assert_eq!((rollout.state, rollout.ended), (State::Stopped, None));
+    assert_eq!(rollout.reasons[0], "nobody believes it");
+    assert!(rollout.reasons[1].starts_with("`local-www-3` was not touched"));
+    assert!(!(1..=4).any(|number| rollout.is_pending(&host(number))));
+    assert_eq!(standing(&rollout, 3), Standing::Untouched);
+    says(&mut rollout, 3, &ended(Outcome::Confirmed, ""));
+    says(&mut rollout, 2, &ended(Outcome::RolledBack, "x"));
+    assert_eq!(rollout.advance(&here, NOW), []);
+    assert_eq!(rollout.ended, Some(NOW));
+    assert_eq!(standing(&rollout, 3), Standing::Ended(Outcome::Confirmed));
+}
+
+#[test]
 fn a_stopped_rollout_ends_when_those_at_work_have() {
     let mut rollout = rollout(3);
     let here = present(1..=3);

@@ -11,9 +11,11 @@
 //!
 //! | file | holds |
 //! | --- | --- |
+//! | [`key_role`] | `root` or `release` |
 //! | [`proposal`] | the operators': the next version, until it is signed (pure) |
 //! | [`roots`] | the control plane's: all versions, and the newest |
 
+pub mod key_role;
 pub mod proposal;
 pub mod roots;
 #[cfg(test)]

@@ -5,15 +5,14 @@
 //! another one. A proposal is believed by nobody: [`Proposal::finish`] asks the one
 //! door, [`verify`], whether hosts would.
 
-use std::fmt;
-use std::str::FromStr;
-
 use floe_proto::envelope::{self, Envelope};
 use floe_proto::id::{Epoch, Fleet};
 use floe_proto::key::{KeyId, PublicKey};
 use floe_proto::root::{self, Root, Signers};
 use floe_proto::time::Timestamp;
 use floe_proto::verify::{self, Verified};
+
+use super::key_role::KeyRole;
 
 /// The most keys that a role can ask for: the signatures of two versions' root roles
 /// must fit into one envelope.
@@ -24,15 +23,6 @@ pub const MAX_THRESHOLD: u32 = 8;
 pub struct Proposal {
     root: Root,
     envelope: Envelope,
-}
-
-/// What a key is listed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyRole {
-    /// It signs the next trust root.
-    Root,
-    /// It signs manifests.
-    Release,
 }
 
 /// One change of the text.
@@ -298,36 +288,6 @@ fn signers(root: &mut Root, role: KeyRole) -> &mut Signers {
         KeyRole::Root => &mut root.root,
         KeyRole::Release => &mut root.release,
     }
-}
-
-impl KeyRole {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Root, Self::Release];
-}
-
-impl fmt::Display for KeyRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Root => "root",
-            Self::Release => "release",
-        })
-    }
-}
-
-impl FromStr for KeyRole {
-    type Err = NoKeyRole;
-
-    fn from_str(text: &str) -> Result<Self, NoKeyRole> {
-        let found = Self::ALL.into_iter().find(|role| role.to_string() == text);
-        found.ok_or_else(|| NoKeyRole { text: text.to_owned() })
-    }
-}
-
-/// No role that a key can have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is nothing that a key can sign as; expected `root` or `release`")]
-pub struct NoKeyRole {
-    text: String,
 }
 
 /// Why a proposal cannot be read, changed or merged.

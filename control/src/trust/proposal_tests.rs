@@ -81,7 +81,7 @@ fn a_change_takes_the_signatures_away() {
 }
 
 #[test]
-fn what_cannot_be_signed_or_changes_nothing_is_not_drawn_up() {
+fn t012_what_cannot_be_signed_or_changes_nothing_is_not_drawn_up() {
     let mut drawn = first();
     let before = drawn.clone();
     for change in [

@@ -98,7 +98,7 @@ async fn another_control_plane_on_the_same_records_cannot_fork_the_line() {
 }
 
 #[tokio::test]
-async fn what_somebody_wrote_into_the_records_is_not_believed() {
+async fn t013_what_somebody_wrote_into_the_records_is_not_believed() {
     let (store, _dir) = store().await;
     open(&store, &first()).await.unwrap();
     let forged = root(2, &[9], &[9]);

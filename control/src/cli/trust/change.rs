@@ -10,7 +10,8 @@ use super::super::context::Context;
 use super::super::end::Stopped;
 use super::desk::{Desk, public_key};
 use crate::repository::{PROPOSAL_FILE, Span, TRUST_FILE};
-use crate::trust::proposal::{Change, KeyRole, Proposal};
+use crate::trust::key_role::KeyRole;
+use crate::trust::proposal::{Change, Proposal};
 
 /// For how long a version is good unless it is said.
 const VALID_FOR: &str = "365d";

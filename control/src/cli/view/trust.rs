@@ -243,7 +243,8 @@ mod tests {
     use floe_proto::key::PublicKey;
 
     use super::*;
-    use crate::trust::proposal::{Change, KeyRole};
+    use crate::trust::key_role::KeyRole;
+    use crate::trust::proposal::Change;
     use crate::trust::testing::{key, root, signed};
 
     fn now() -> Timestamp {
