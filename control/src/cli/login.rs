@@ -97,7 +97,7 @@ impl Login {
     }
 
     fn name(&self, repository: &Repository, owner: Option<&str>) -> anyhow::Result<String> {
-        let said = self.name.as_deref().or(repository.file().operator.as_deref()).or(owner);
+        let said = self.name.as_deref().or_else(|| repository.file().operator.as_deref()).or(owner);
         let Some(name) = said else {
             return Err(Stopped::failed(
                 "it is not known who logs in",
