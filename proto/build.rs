@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "floe/v1/operator.proto",
             "floe/v1/trust.proto",
             "floe/v1/operators.proto",
+            "floe/v1/authority.proto",
         ],
         ["."],
     )?;

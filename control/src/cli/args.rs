@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::context::{Context, Global};
 use super::end::End;
 use super::{
-    audit, bundle, completions, dev, hosts, init, keys, login, operators, push, rollout, serve,
+    audit, bundle, ca, completions, dev, hosts, init, keys, login, operators, push, rollout, serve,
     trust,
 };
 use crate::signing::Environment;
@@ -39,6 +39,8 @@ enum Command {
     Login(login::Login),
     Operators(operators::Operators),
     Audit(audit::Audit),
+    #[command(subcommand)]
+    Ca(ca::Ca),
     #[command(subcommand)]
     Bundle(bundle::Bundle),
     #[command(subcommand)]
@@ -76,6 +78,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<End> {
     match cli.command {
         Command::Push(push) => Box::pin(push.run(&context)).await,
         Command::Rollout(rollout) => Box::pin(rollout.run(&context)).await,
+        Command::Ca(ca) => Box::pin(ca.run(&context)).await,
         Command::Hosts(hosts) => Box::pin(hosts.run(&context)).await,
         Command::Login(login) => Box::pin(login.run(&context)).await,
         Command::Operators(operators) => Box::pin(operators.run(&context)).await,

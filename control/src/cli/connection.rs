@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use floe_proto::certificate::Certificate;
 use floe_proto::id::Fleet;
+use floe_proto::pb::authority_client::AuthorityClient;
 use floe_proto::pb::login_client::LoginClient;
 use floe_proto::pb::operator_client::OperatorClient;
 use floe_proto::pb::operators_client::OperatorsClient;
@@ -95,6 +96,11 @@ impl Connection {
     /// Its service for who operates the fleet.
     pub(super) fn operators(&self) -> OperatorsClient<Channel> {
         OperatorsClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Its service for the CA, and for hosts' identities.
+    pub(super) fn authority(&self) -> AuthorityClient<Channel> {
+        AuthorityClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// Its service for who has no certificate.

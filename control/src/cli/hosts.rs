@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use floe_proto::id::{ActivationId, HostId, Role};
 use floe_proto::pb;
+use floe_proto::time::Timestamp;
 use tokio_stream::StreamExt as _;
 
 use super::connection::Connection;
@@ -14,6 +15,7 @@ use super::token;
 use super::view::activation::ActivationView;
 use super::view::host::{HostDetailView, HostView, HostsView};
 use super::view::log::{LineView, LogView};
+use super::view::revocation::{ResolvedView, RevokedView};
 use super::view::token::TokenView;
 use crate::repository::Span;
 
@@ -59,6 +61,27 @@ enum Command {
     /// Make a join token: one machine may become a host of the role with it, once
     #[command(after_help = TOKEN_EXAMPLES)]
     Token(Token),
+    /// Refuse a host from now on: its session ends, and so do all of its keys
+    ///
+    /// The machine goes on with what it runs, and is told nothing more. It comes back with
+    /// a token that is made for exactly this host afterwards.
+    #[command(after_help = REVOKE_EXAMPLES)]
+    Revoke {
+        /// Which host
+        host: HostId,
+        /// Why, for who looks at it later
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Say that of two machines with one identity the other one is gone
+    ///
+    /// Such a host is told nothing. Where it is not certain which of the two is left,
+    /// revoke the host and let the right machine join anew.
+    #[command(after_help = RESOLVE_EXAMPLES)]
+    Resolve {
+        /// Which host
+        host: HostId,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -100,6 +123,16 @@ Examples:
   floe hosts token www.fossable.org
   floe hosts token www.fossable.org --host local-www-1 --out join.toml";
 
+const REVOKE_EXAMPLES: &str = "\
+Examples:
+  floe hosts revoke local-www-1 --reason 'disk was stolen'
+  floe hosts token www.fossable.org --host local-www-1    # lets it join anew";
+
+const RESOLVE_EXAMPLES: &str = "\
+Examples:
+  floe hosts show local-www-1        # says how it was seen
+  floe hosts resolve local-www-1";
+
 impl Hosts {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<End> {
         let command = self.command.unwrap_or(Command::List { role: self.role });
@@ -110,6 +143,10 @@ impl Hosts {
             Command::Logs { host, activation, follow } => {
                 logs(context, &connection, &host, activation, follow).await?;
             }
+            Command::Revoke { host, reason } => {
+                context.print(&revoke(&connection, &host, reason).await?)?;
+            }
+            Command::Resolve { host } => context.print(&resolve(&connection, host).await?)?,
             Command::Token(token) => {
                 token.check(context)?;
                 context.print(&token.make(&connection).await?)?;
@@ -137,6 +174,25 @@ async fn show(connection: &Connection, host: &HostId) -> anyhow::Result<HostDeta
         host: reply.host.unwrap_or_default().into(),
         activations: reply.activations.into_iter().map(ActivationView::from).collect(),
     })
+}
+
+async fn revoke(
+    connection: &Connection,
+    host: &HostId,
+    reason: String,
+) -> anyhow::Result<RevokedView> {
+    let refusal = connection.refusal(&format!("revoke the host `{host}`"));
+    let request = pb::RevokeHostRequest { host: host.to_string(), reason };
+    let revoked = connection.authority().revoke_host(request).await.map_err(refusal)?;
+    let revoked = Timestamp::from_micros(revoked.into_inner().revoked);
+    Ok(RevokedView { host: host.to_string(), revoked })
+}
+
+async fn resolve(connection: &Connection, host: HostId) -> anyhow::Result<ResolvedView> {
+    let refusal = connection.refusal(&format!("resolve the host `{host}`"));
+    let request = pb::ResolveHostRequest { host: host.to_string() };
+    connection.authority().resolve_host(request).await.map_err(refusal)?;
+    Ok(ResolvedView { host: host.into() })
 }
 
 async fn logs(

@@ -12,6 +12,7 @@
 mod args;
 mod audit;
 mod bundle;
+mod ca;
 mod completions;
 mod connection;
 mod context;

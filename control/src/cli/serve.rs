@@ -92,6 +92,9 @@ impl Options {
         let mut config = ServeConfig::new(data, repository.file().fleet.clone(), root);
         config.listen = self.listen.unwrap_or(config.listen);
         config.objects_listen = self.objects_listen.unwrap_or(config.objects_listen);
+        if let Some(lifetime) = repository.file().host_lifetime {
+            config.host_lifetime = lifetime.duration();
+        }
         config.public_url.clone_from(&self.public_url);
         config.objects_url.clone_from(&self.objects_url);
         if let Some(lifetime) = self.host_lifetime {

@@ -101,6 +101,18 @@ impl Authority {
         &self.root
     }
 
+    /// When the root expires.
+    pub fn root_expires(&self) -> Timestamp {
+        let parsed = x509_parser::parse_x509_certificate(&self.root);
+        let end = parsed.map_or(0, |(_, root)| root.validity().not_after.timestamp());
+        Timestamp::from_micros(end.saturating_mul(1_000_000))
+    }
+
+    /// Whether the root's key is there.
+    pub fn has_root_key(&self) -> bool {
+        self.directory.join("root.key").exists()
+    }
+
     /// Who may sign, as it stands; changes when somebody rotates or retires.
     pub fn issuers(&self) -> watch::Receiver<Issuers> {
         self.issuers.subscribe()

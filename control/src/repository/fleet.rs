@@ -12,12 +12,16 @@
 //! public = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
 //! command = ["./sign-with-token", "--slot", "9c"]
 //!
+//! [certificates]
+//! host_lifetime = "24h"            # of `floe serve`'s; hosts renew at half of it
+//!
 //! [operator]
 //! credentials = ".floe/operator/admin"   # holds ca.pem, cert.pem and key.pem
 //! name = "ada"                     # who `floe login` logs in
 //! key = "keys/ada.pem"             # with which key; without it, with what signs bundles
 //! ```
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use floe_proto::id::Fleet;
@@ -25,6 +29,7 @@ use floe_proto::key::PublicKey;
 use hyper::Uri;
 use serde::Deserialize;
 
+use super::duration::Span;
 use super::error::Error;
 use super::toml_file;
 
@@ -46,6 +51,9 @@ pub struct FleetFile {
     pub operator: Option<String>,
     /// The file of the key that logs in, where that is not one that signs; likewise.
     pub login_key: Option<PathBuf>,
+    /// How long certificates of hosts live; the control plane's default where it is
+    /// not said.
+    pub host_lifetime: Option<Span>,
 }
 
 /// What signs bundles: all of these do.
@@ -84,6 +92,9 @@ impl FleetFile {
             faults.push("operator.credentials: it is empty".to_owned());
         }
         let signing = raw.signing.checked(&mut faults);
+        if raw.certificates.host_lifetime.is_some_and(|span| !HOST_LIFETIMES.contains(&span)) {
+            faults.push("certificates.host_lifetime: it must be from 10s to 90d".to_owned());
+        }
         match fleet {
             Ok(fleet) if faults.is_empty() => Ok(Self {
                 fleet,
@@ -92,6 +103,7 @@ impl FleetFile {
                 credentials: raw.operator.credentials,
                 operator: raw.operator.name,
                 login_key: raw.operator.key,
+                host_lifetime: raw.certificates.host_lifetime,
             }),
             Ok(_) | Err(()) => Err(toml_file::wrong(path, faults)),
         }
@@ -120,7 +132,19 @@ struct Raw {
     signing: RawSigning,
     #[serde(default)]
     operator: Operator,
+    #[serde(default)]
+    certificates: Certificates,
 }
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Certificates {
+    host_lifetime: Option<Span>,
+}
+
+/// Below, hosts would do nothing but renew; above, a certificate that was lost is good
+/// for too long.
+const HOST_LIFETIMES: RangeInclusive<Span> = Span::seconds(10)..=Span::seconds(90 * 24 * 3600);
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -233,6 +257,18 @@ mod tests {
         assert!(fault(&no_program).contains("names no program"));
         let no_key = SIGNER.replace("A6EHv", "xxxxx");
         assert!(fault(&no_key).contains("no Ed25519 key"), "{}", fault(&no_key));
+    }
+
+    #[test]
+    fn certificates_of_hosts_live_for_a_bounded_time() {
+        let with = |span: &str| {
+            let least = "fleet = 'fossable.org'\nserver = 'https://x'\n[certificates]\n";
+            parse(&format!("{least}host_lifetime = '{span}'"))
+        };
+        assert_eq!(with("20s").unwrap().host_lifetime, Some(Span::seconds(20)));
+        for bad in ["9s", "91d"] {
+            assert!(with(bad).unwrap_err().contains("from 10s to 90d"), "{bad}");
+        }
     }
 
     #[test]

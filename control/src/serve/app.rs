@@ -1,5 +1,6 @@
 //! What handlers are given: handles, all cheap to share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use floe_proto::id::Fleet;
@@ -28,6 +29,8 @@ pub struct App {
     pub roster: Roster,
     /// Who makes certificates.
     pub authority: Arc<Authority>,
+    /// Where the first operator's credentials lie.
+    pub operator: PathBuf,
     /// Who tried too often to enrol.
     pub attempts: Attempts,
     /// Who tried too often to log in.

@@ -14,6 +14,7 @@ use crate::operator::OperatorRole;
 use crate::serve::table::{Need, TABLE};
 
 const PROTOS: &[&str] = &[
+    include_str!("../../../proto/floe/v1/authority.proto"),
     include_str!("../../../proto/floe/v1/enrolment.proto"),
     include_str!("../../../proto/floe/v1/operator.proto"),
     include_str!("../../../proto/floe/v1/operators.proto"),
@@ -58,7 +59,7 @@ async fn t085_t086_every_caller_reaches_exactly_what_is_meant_for_it() {
     let ca = Ca::of(&dir.path().join("ca"));
     let stranger_dir = tempfile::tempdir().unwrap();
     let fleet: Fleet = "fossable.org".parse().unwrap();
-    Authority::open(stranger_dir.path(), &fleet, clock::now()).unwrap();
+    ca::Authority::open(stranger_dir.path(), &fleet, clock::now()).unwrap();
     let stranger = Ca::of(stranger_dir.path());
 
     let (local_a, admin) = ("spiffe://fossable.org/host/local-a", operator_id("admin"));
@@ -208,7 +209,10 @@ async fn call(channel: Channel, method: &str) -> Reach {
 }
 
 impl Running {
-    async fn try_channel(&self, identity: Option<Identity>) -> Result<Channel, transport::Error> {
+    pub(super) async fn try_channel(
+        &self,
+        identity: Option<Identity>,
+    ) -> Result<Channel, transport::Error> {
         let ca = transport::certificates(&self.ca()).unwrap();
         let config =
             transport::client_config(&ca, &"fossable.org".parse().unwrap(), identity).unwrap();

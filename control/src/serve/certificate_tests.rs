@@ -1,8 +1,12 @@
-//! Certificates of hosts through the wire: renewed, expired, of a retired issuer.
+//! Certificates of hosts through the wire: renewed, expired, revoked, of a retired
+//! issuer.
 
 use rcgen::SigningKey as _;
 
 use super::*;
+use floe_proto::pb::authority_client::AuthorityClient;
+use tonic::Streaming;
+
 use crate::store::Store;
 
 /// A machine's key, and the identity that it has by it.
@@ -143,5 +147,166 @@ async fn t077_a_renewal_takes_the_key_of_a_request_and_nothing_else() {
     *unproven.last_mut().unwrap() ^= 1;
     let asked = pb::RenewRequest { certificate_request: unproven };
     assert_eq!(code(session.renew(asked).await), Code::InvalidArgument);
+    running.stop().await;
+}
+
+impl Running {
+    async fn authority(&self) -> AuthorityClient<Channel> {
+        AuthorityClient::new(self.channel(Some(self.admin())).await)
+    }
+
+    /// A host's open stream, after the welcome.
+    async fn session(&self, machine: &Machine, process: &str) -> Open {
+        let mut session = HostSessionClient::new(self.channel(Some(machine.identity())).await);
+        let (says, receiver) = mpsc::channel(4);
+        let hello = pb::Hello { process: process.into(), ..Default::default() };
+        let hello = pb::FromAgent { message: Some(pb::from_agent::Message::Hello(hello)) };
+        says.send(hello).await.unwrap();
+        let hears = session.open(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+        let mut open = Open { hears, _says: says };
+        assert!(matches!(open.hear().await, Ok(pb::to_agent::Message::Welcome(_))));
+        open
+    }
+
+    async fn shown(&self, host: &str) -> pb::Host {
+        let request = pb::ShowHostRequest { host: host.into() };
+        self.operator().await.show_host(request).await.unwrap().into_inner().host.unwrap()
+    }
+}
+
+struct Open {
+    hears: Streaming<pb::ToAgent>,
+    _says: mpsc::Sender<pb::FromAgent>,
+}
+
+impl Open {
+    async fn hear(&mut self) -> Result<pb::to_agent::Message, Status> {
+        let heard = timeout(Duration::from_secs(5), self.hears.message()).await;
+        Ok(heard.expect("it is told at once")?.unwrap().message.unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t082_a_revoked_host_is_cut_within_a_second_and_refused_ever_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path()).await;
+    let machine = running.machine("local-a").await;
+    let mut open = running.session(&machine, "").await;
+    let revoke = || pb::RevokeHostRequest { host: "local-a".into(), reason: "stolen".into() };
+    running.authority().await.revoke_host(revoke()).await.unwrap();
+    let cut = timeout(Duration::from_secs(1), open.hears.message()).await.unwrap();
+    assert_eq!(cut.unwrap_err().code(), Code::PermissionDenied);
+
+    assert_eq!(code(running.is_heard(&machine).await), Code::PermissionDenied);
+    let new = KeyPair::generate().unwrap();
+    assert_eq!(code(running.renew(&machine, &new).await), Code::PermissionDenied);
+    assert_eq!(code(running.renew_expired(&machine, &new).await), Code::PermissionDenied);
+    let shown = running.shown("local-a").await;
+    assert!(shown.revoked > 0 && !shown.online);
+    assert_eq!(shown.revoked_reason, "stolen");
+    // A second time is no other time.
+    let again = running.authority().await.revoke_host(revoke()).await.unwrap().into_inner();
+    assert_eq!(again.revoked, shown.revoked);
+    let nobody = pb::RevokeHostRequest { host: "local-b".into(), reason: String::new() };
+    assert_eq!(code(running.authority().await.revoke_host(nobody).await), Code::NotFound);
+
+    // A token for any host does not let it back, one for exactly this host does.
+    let any = running.token().await;
+    assert_eq!(code(running.enrol("local-a", &any).await.map(drop)), Code::AlreadyExists);
+    let request = pb::CreateJoinTokenRequest {
+        role: "www".into(),
+        host: "local-a".into(),
+        ..Default::default()
+    };
+    let exact = running.operator().await.create_join_token(request).await.unwrap();
+    running.enrol("local-a", &exact.into_inner().token).await.unwrap();
+    assert_eq!(running.shown("local-a").await.revoked, 0);
+    assert_eq!(code(running.is_heard(&machine).await), Code::PermissionDenied);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_host_is_lost_by_a_rotation_and_a_retired_issuer_is_believed_by_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path()).await;
+    let old = running.machine("local-a").await;
+    let mut open = running.session(&old, "").await;
+    let mut authority = running.authority().await;
+    let rotate = pb::RotateIssuerRequest { within_seconds: 7 };
+    let rotated = authority.rotate_issuer(rotate).await.unwrap().into_inner();
+    assert_eq!((rotated.number, rotated.told), (2, 1));
+    let told = pb::to_agent::Message::RenewCertificate(pb::RenewCertificate { within_seconds: 7 });
+    assert_eq!(open.hear().await.unwrap(), told);
+    // Who comes later with such a certificate is told as well.
+    let mut late = running.session(&old, "").await;
+    assert_eq!(late.hear().await.unwrap(), told);
+
+    let retire = |force| pb::RetireIssuerRequest { number: 1, force };
+    let refused = authority.retire_issuer(retire(false)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().starts_with("1 hosts"), "{}", refused.message());
+    let current = pb::RetireIssuerRequest { number: 2, force: true };
+    assert_eq!(code(authority.retire_issuer(current).await), Code::FailedPrecondition);
+
+    let key = KeyPair::generate().unwrap();
+    let certificate = running.renew(&old, &key).await.unwrap();
+    let new = Machine::new(key, certificate);
+    let mut open = running.session(&new, "").await;
+    let shown = authority.show_authority(pb::ShowAuthorityRequest {}).await.unwrap().into_inner();
+    let hosts: Vec<_> = shown.issuers.iter().map(|it| (it.number, it.current, it.hosts)).collect();
+    assert_eq!(hosts, [(1, false, 0), (2, true, 1)]);
+    // With the admin's new certificate, as the connection of the old one is cut.
+    let retired = running.authority().await.retire_issuer(retire(false)).await;
+    assert_eq!(retired.unwrap().into_inner().lost, 0);
+    running.is_heard(&new).await.unwrap();
+    assert!(authority.show_authority(pb::ShowAuthorityRequest {}).await.is_err());
+    assert!(running.try_heard(&old).await.is_err());
+    let other = KeyPair::generate().unwrap();
+    assert_eq!(code(running.renew_expired(&old, &other).await), Code::Unauthenticated);
+    // Nothing happened to the stream of who renewed in time.
+    assert!(timeout(Duration::from_millis(100), open.hears.message()).await.is_err());
+    running.stop().await;
+}
+
+impl Running {
+    async fn try_heard(&self, machine: &Machine) -> Result<(), String> {
+        let channel = self.try_channel(Some(machine.identity())).await;
+        let mut session = HostSessionClient::new(channel.map_err(|error| error.to_string())?);
+        let asked = pb::LocatePayloadRequest { payload_digest: Digest::of(PAYLOAD).to_string() };
+        match session.locate_payload(asked).await {
+            Err(status) if status.code() != Code::NotFound => Err(status.to_string()),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t134_two_machines_with_one_identity_are_on_record_until_somebody_looks() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path()).await;
+    let machine = running.machine("local-a").await;
+    let first = running.session(&machine, "one").await;
+    let _second = running.session(&machine, "two").await;
+    drop(first);
+    let _back = running.session(&machine, "one").await;
+    let conflict = async |running: &Running| {
+        for _ in 0..100 {
+            let shown = running.shown("local-a").await;
+            if shown.conflict > 0 {
+                return shown.conflict_reason;
+            }
+        }
+        panic!("the conflict is on record")
+    };
+    assert!(conflict(&running).await.contains("take turns"));
+    running.stop().await;
+
+    let running = Running::start(dir.path()).await;
+    conflict(&running).await;
+    let resolve = || pb::ResolveHostRequest { host: "local-a".into() };
+    running.authority().await.resolve_host(resolve()).await.unwrap();
+    assert_eq!(running.shown("local-a").await.conflict, 0);
+    let nothing = running.authority().await.resolve_host(resolve()).await;
+    assert_eq!(code(nothing), Code::FailedPrecondition);
     running.stop().await;
 }

@@ -1,17 +1,17 @@
 //! The one place where a control plane is put together, and taken apart again.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use floe_proto::pb::authority_server::AuthorityServer;
 use floe_proto::pb::enrolment_server::EnrolmentServer;
 use floe_proto::pb::host_session_server::HostSessionServer;
 use floe_proto::pb::login_server::LoginServer;
 use floe_proto::pb::operator_server::OperatorServer;
 use floe_proto::pb::operators_server::OperatorsServer;
 use floe_proto::pb::trust_server::TrustServer;
-use floe_proto::time::Timestamp;
 use floe_proto::transport::MAX_MESSAGE_BYTES;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +26,7 @@ use tower::layer::util::{Identity as Unlayered, Stack};
 use tracing::{info, warn};
 
 use super::accept::{self, Acceptor};
+use super::api::authority::Authority;
 use super::api::enrolment::Enrolment;
 use super::api::login::Login;
 use super::api::operator::Operator;
@@ -35,19 +36,20 @@ use super::api::trust::Trust;
 use super::app::App;
 use super::bucket;
 use super::config::ServeConfig;
+use super::first;
 use super::gate::Gate;
 use super::port::{self, Port};
-use super::roster::{self, Roster};
+use super::roster::Roster;
 use super::tls;
 use crate::clock;
 use crate::enrol::attempts::Attempts;
-use crate::enrol::ca::{self, Authority};
-use crate::enrol::credentials::{Written, written};
+use crate::enrol::ca;
 use crate::objects::s3::Settings;
 use crate::objects::{Embedded, Objects, embedded, s3};
 use crate::rollout::{Drive, Rollouts};
+use crate::session::registry::Signer;
 use crate::session::{Sessions, keep};
-use crate::store::{self, DataDir, DataDirError, OperatorCertificate, Store};
+use crate::store::{self, DataDir, DataDirError, Store};
 use crate::trust::{Roots, roots};
 
 /// Where a control plane can be reached, once it can.
@@ -77,7 +79,7 @@ pub async fn serve(
     let bucket =
         Port::bind("objects", config.objects_listen, config.objects_url.as_deref()).await?;
 
-    let authority = Authority::open(&data.subdirectory("ca")?, &config.fleet, now)?;
+    let authority = ca::Authority::open(&data.subdirectory("ca")?, &config.fleet, now)?;
     let authority = Arc::new(authority.with_host_lifetime(config.host_lifetime));
     let names = port::names(&[&grpc, &bucket])?;
     let (keeper, tls) = tls::Keeper::new(Arc::clone(&authority), names)?;
@@ -103,7 +105,7 @@ pub async fn serve(
 
     let roster = Roster::open(store.clone(), now).await?;
     let operator = data.subdirectory("operator/admin")?;
-    first_operator(&operator, &authority, &roster, now).await?;
+    first::operator(&operator, &authority, &roster, now).await?;
     let bound = Bound { url: grpc.url.clone(), objects_url: bucket.url.clone(), operator };
     let embedded = Embedded::open(&data.subdirectory("objects")?)?;
     let incoming = connections(bucket, tls.bucket, None, &mut tasks);
@@ -119,6 +121,8 @@ pub async fn serve(
     objects.create_bucket().await?;
 
     let (sessions, rollouts) = live(&store, &roots, &stop, &mut tasks).await?;
+    let issuer = authority.issuers().borrow().newest();
+    sessions.renew_from(Signer { issuer, within_seconds: SPREAD_SECONDS });
     let app = Arc::new(App {
         fleet: config.fleet.clone(),
         roots,
@@ -126,6 +130,7 @@ pub async fn serve(
         objects,
         roster: roster.clone(),
         authority: Arc::clone(&authority),
+        operator: bound.operator.clone(),
         attempts: Attempts::default(),
         logins: Attempts::default(),
         rollouts,
@@ -176,27 +181,6 @@ pub async fn terminated() {
     }
 }
 
-/// The first operator, `admin`, gets credentials at the first start, and new ones
-/// at a start when those will not last much longer; none once they were revoked.
-async fn first_operator(
-    directory: &Path,
-    authority: &Authority,
-    roster: &Roster,
-    now: Timestamp,
-) -> Result<(), Error> {
-    if !roster.wants_first().await? {
-        return Ok(());
-    }
-    if !authority.still_good(directory, now.after(RENEWED_BEFORE)) {
-        authority.issue_operator(roster::FIRST, now)?.write(directory, authority)?;
-    }
-    if let Some(Written { key, expires, .. }) = written(directory) {
-        let operator = roster::FIRST.to_owned();
-        roster.begin(OperatorCertificate { key, operator, issued: now, expires }).await?;
-    }
-    Ok(())
-}
-
 /// As many open files as the system lets us have: the usual soft limit of 1,024 is
 /// for programs that use select(2).
 fn raise_open_files() {
@@ -215,11 +199,17 @@ async fn live(
     tasks: &mut JoinSet<()>,
 ) -> Result<(Sessions, Rollouts<Store>), store::Error> {
     let sessions = Sessions::new(clock::now);
+    for host in store.hosts(None).await? {
+        if host.standing.conflict.is_some() {
+            sessions.quarantine(&host.id);
+        }
+    }
     let (rollouts, mut drive) =
         Drive::new(store.clone(), sessions.clone(), roots.clone(), clock::now);
     drive.recall().await?;
     tasks.spawn(drive.run(stop.clone()));
     tasks.spawn(keep::keep(sessions.clone(), store.clone(), stop.clone()));
+    tasks.spawn(keep::raise(sessions.clone(), store.clone(), clock::now, stop.clone()));
     Ok((sessions, rollouts))
 }
 
@@ -234,6 +224,8 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
     let trust =
         TrustServer::new(Trust::new(Arc::clone(app))).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let operators = OperatorsServer::new(Operators::new(Arc::clone(app)))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let authority = AuthorityServer::new(Authority::new(Arc::clone(app)))
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let login =
         LoginServer::new(Login::new(Arc::clone(app))).max_decoding_message_size(MAX_ENROL_BYTES);
@@ -250,6 +242,7 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
         .add_service(operator)
         .add_service(trust)
         .add_service(operators)
+        .add_service(authority)
         .add_service(login)
 }
 
@@ -257,8 +250,8 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
 const BACKLOG: usize = 128;
 /// How long what was begun may go on after the order to stop.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long before its end the first operator's certificate is made anew.
-const RENEWED_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Over how long hosts that come with a certificate of an older issuer spread renewals.
+const SPREAD_SECONDS: u32 = 300;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 const MAX_ENROL_BYTES: usize = 16 * 1024;
@@ -282,6 +275,9 @@ pub enum Error {
     /// The CA cannot be used.
     #[error(transparent)]
     Authority(#[from] ca::Error),
+    /// The first operator cannot be one.
+    #[error(transparent)]
+    First(#[from] first::Error),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] tls::Error),
@@ -307,6 +303,7 @@ impl Error {
             Self::Data(error) => error.advice(),
             Self::Port(error) => error.advice(),
             Self::Authority(error) => error.advice(),
+            Self::First(error) => error.advice(),
             Self::Tls(error) => error.advice(),
             Self::Bucket(error) => error.advice(),
             Self::Objects(error) => error.advice(),

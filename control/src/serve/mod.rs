@@ -14,6 +14,7 @@ pub mod app;
 pub mod auth;
 mod bucket;
 pub mod config;
+pub mod first;
 mod gate;
 mod guests;
 pub mod listen;

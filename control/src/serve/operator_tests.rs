@@ -3,6 +3,7 @@
 use floe_proto::login::{self, Login};
 use floe_proto::pb::login_client::LoginClient;
 use floe_proto::pb::operators_client::OperatorsClient;
+use floe_proto::time::Timestamp;
 
 use super::*;
 use crate::operator::OperatorRole;

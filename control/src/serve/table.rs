@@ -71,6 +71,11 @@ pub(super) const TABLE: &[Rule] = &[
     Rule::new("/floe.v1.Operators/Audit", Need::Viewer, Audit::Never),
     Rule::new("/floe.v1.Operators/Add", Need::Admin, Audit::Always),
     Rule::new("/floe.v1.Operators/Revoke", Need::Admin, Audit::Always),
+    Rule::new("/floe.v1.Authority/ShowAuthority", Need::Viewer, Audit::Never),
+    Rule::new("/floe.v1.Authority/RotateIssuer", Need::Admin, Audit::Always),
+    Rule::new("/floe.v1.Authority/RetireIssuer", Need::Admin, Audit::Always),
+    Rule::new("/floe.v1.Authority/RevokeHost", Need::Admin, Audit::Always),
+    Rule::new("/floe.v1.Authority/ResolveHost", Need::Admin, Audit::Always),
 ];
 
 impl Rule {

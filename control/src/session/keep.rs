@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::presence::Records;
 use super::registry::Sessions;
+use crate::rollout::ports::Clock;
 
 /// Writes down what changed, at most every ten seconds, until `stop`, and then once
 /// more. Where it cannot be written it is tried again with the next change.
@@ -25,6 +26,39 @@ pub async fn keep(sessions: Sessions, records: impl Records, stop: CancellationT
     }
     write(&sessions, &records).await;
 }
+
+/// Writes down which hosts are two machines, at once, until `stop`.
+pub async fn raise(
+    sessions: Sessions,
+    records: impl Records,
+    clock: Clock,
+    stop: CancellationToken,
+) {
+    loop {
+        let host = tokio::select! {
+            () = stop.cancelled() => return,
+            host = sessions.alarm() => host,
+        };
+        warn!(%host, "two machines have the identity of one host: they take turns");
+        let reason = "two machines take turns with this identity";
+        match records.write_conflict(&host, reason, clock()).await {
+            Ok(()) => sessions.alarm_is_written(&host),
+            Err(error) => {
+                warn!(
+                    error = &error as &(dyn std::error::Error + 'static),
+                    %host,
+                    "could not write down a conflict"
+                );
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(RETRY) => {}
+                }
+            }
+        }
+    }
+}
+
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Between two writes. `floe hosts` does not wait for it: it is answered from memory.
 const PAUSE: Duration = Duration::from_secs(10);

@@ -33,4 +33,12 @@ pub trait Records: Send + Sync + 'static {
         &self,
         said: &[(HostId, Presence)],
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Writes down that two machines have the identity of a host.
+    fn write_conflict(
+        &self,
+        host: &HostId,
+        reason: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }

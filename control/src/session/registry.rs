@@ -3,7 +3,7 @@
 //! What a host should run is a value that its stream watches, not a queue: whoever
 //! is slow finds the newest order and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use floe_proto::id::{HostId, Role};
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tonic::Status;
 
 use super::presence::Presence;
+use crate::enrol::issuers::IssuerNumber;
 use crate::rollout::ports::{Clock, Here, Hosts, Order};
 use crate::rollout::state::Confirmed;
 
@@ -31,6 +32,21 @@ pub struct Greeting {
     pub running: String,
     /// What it has confirmed; `None` before the first.
     pub confirmed: Option<Confirmed>,
+    /// Which process of which machine speaks; empty where it does not say.
+    pub process: String,
+}
+
+/// A moment, before which a host was found on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// Who signs certificates now, and over how long hosts spread their renewals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signer {
+    /// Which issuer.
+    pub issuer: IssuerNumber,
+    /// In seconds.
+    pub within_seconds: u32,
 }
 
 impl Sessions {
@@ -41,12 +57,23 @@ impl Sessions {
             table: Mutex::new(Table::default()),
             changed: Notify::new(),
             news: Notify::new(),
+            alarm: Notify::new(),
+            signer: watch::Sender::default(),
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// A host opened a stream. An older one of the same host is ended with ABORTED.
-    pub fn open(&self, host: HostId, role: Role, greeting: Greeting) -> Seat {
+    /// To be taken before a host is looked up, and shown when it opens its stream.
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.table().streams)
+    }
+
+    /// A host opened a stream. An older one of the same host is ended with ABORTED, and
+    /// this one at once if the host was ended since `ticket`.
+    ///
+    /// A process that comes back after another took over shows that there are two: the
+    /// host is in conflict from then on.
+    pub fn open(&self, host: HostId, role: Role, greeting: Greeting, ticket: Ticket) -> Seat {
         let (orders, wanted) = watch::channel(None);
         let (end, ended) = oneshot::channel();
         let now = (self.shared.clock)();
@@ -57,12 +84,21 @@ impl Sessions {
         if let Some(older) = table.live.insert(host.clone(), live) {
             let _ = older.end.send(Status::aborted("a newer stream of this host took over"));
         }
+        if table.ended.get(&host).is_some_and(|ended| *ended > ticket)
+            && let Some(live) = table.live.remove(&host)
+        {
+            let _ = live.end.send(Status::unavailable("the host was ended meanwhile; ask again"));
+        }
         if table.closed
             && let Some(live) = table.live.remove(&host)
         {
             let _ = live.end.send(going_away());
         }
-        let Greeting { agent_version, system, running, confirmed } = greeting;
+        let Greeting { agent_version, system, running, confirmed, process } = greeting;
+        if table.comes_back(&host, process) && table.conflicts.insert(host.clone()) {
+            table.alarms.insert(host.clone());
+            self.shared.alarm.notify_one();
+        }
         let presence =
             Presence { online: true, last_seen: now, agent_version, system, running, confirmed };
         table.presence.insert(host.clone(), presence);
@@ -80,11 +116,59 @@ impl Sessions {
 
     /// Ends a host's stream, if there is one, with this status.
     pub fn end(&self, host: &HostId, status: Status) {
-        let live = self.table().live.remove(host);
+        let mut table = self.table();
+        table.streams = table.streams.wrapping_add(1);
+        let now = Ticket(table.streams);
+        table.ended.insert(host.clone(), now);
+        let live = table.live.remove(host);
+        drop(table);
         if let Some(live) = live {
             let _ = live.end.send(status);
             self.shared.changed.notify_one();
         }
+    }
+
+    /// Two machines have the identity of this host: it gets no orders until that is
+    /// resolved.
+    pub fn quarantine(&self, host: &HostId) {
+        self.table().conflicts.insert(host.clone());
+        self.shared.changed.notify_one();
+    }
+
+    /// One of the two is gone: the host gets orders again.
+    pub fn resolve(&self, host: &HostId) {
+        let mut table = self.table();
+        table.conflicts.remove(host);
+        table.alarms.remove(host);
+        table.processes.remove(host);
+        drop(table);
+        self.shared.changed.notify_one();
+    }
+
+    /// Tells all hosts, and those that come, who signs now. How many are here.
+    pub fn renew_from(&self, signer: Signer) -> usize {
+        self.shared.signer.send_replace(signer);
+        self.table().live.len()
+    }
+
+    /// Who signs now, as it changes.
+    pub fn signer(&self) -> watch::Receiver<Signer> {
+        self.shared.signer.subscribe()
+    }
+
+    /// Waits until two machines with one identity were seen that nobody wrote down.
+    pub(super) async fn alarm(&self) -> HostId {
+        loop {
+            if let Some(host) = self.table().alarms.first().cloned() {
+                return host;
+            }
+            self.shared.alarm.notified().await;
+        }
+    }
+
+    /// It is written down.
+    pub(super) fn alarm_is_written(&self, host: &HostId) {
+        self.table().alarms.remove(host);
     }
 
     /// Ends all streams, and every new one at once, with UNAVAILABLE: the control
@@ -132,7 +216,9 @@ impl Hosts for Sessions {
             let here = Here { role: live.role.clone(), confirmed, stream: live.stream };
             (host.clone(), here)
         };
-        table.live.iter().map(here).collect()
+        // Whoever is in conflict counts as away.
+        let told = |(host, _): &(&HostId, &Live)| !table.conflicts.contains(*host);
+        table.live.iter().filter(told).map(here).collect()
     }
 
     async fn changed(&self) {
@@ -161,6 +247,11 @@ impl Seat {
     /// Whose.
     pub fn host(&self) -> &HostId {
         &self.host
+    }
+
+    /// Whether it is to be told what to run: not while two machines have its identity.
+    pub fn may_be_told(&self) -> bool {
+        !self.sessions.table().conflicts.contains(&self.host)
     }
 
     /// The host said something.
@@ -231,6 +322,9 @@ struct Shared {
     changed: Notify,
     /// For the one writer of presence: somebody said something.
     news: Notify,
+    /// For the one writer of conflicts.
+    alarm: Notify,
+    signer: watch::Sender<Signer>,
 }
 
 #[derive(Default)]
@@ -242,7 +336,40 @@ struct Table {
     /// The number of the newest stream.
     streams: u64,
     closed: bool,
+    /// When hosts were ended.
+    ended: BTreeMap<HostId, Ticket>,
+    /// The processes of each host that spoke last, the newest at the end.
+    processes: BTreeMap<HostId, VecDeque<String>>,
+    /// Whose identity two machines have.
+    conflicts: BTreeSet<HostId>,
+    /// Of those, whose is not written down yet.
+    alarms: BTreeSet<HostId>,
 }
+
+impl Table {
+    /// Whether `process` had been taken over from, and speaks again. A restarted agent
+    /// is a new process, so one alone never does.
+    fn comes_back(&mut self, host: &HostId, process: String) -> bool {
+        if process.is_empty() {
+            return false;
+        }
+        let spoke = self.processes.entry(host.clone()).or_default();
+        if spoke.back() == Some(&process) {
+            return false;
+        }
+        let before = spoke.len();
+        spoke.retain(|earlier| *earlier != process);
+        let came_back = spoke.len() != before;
+        spoke.push_back(process);
+        if spoke.len() > PROCESSES {
+            spoke.pop_front();
+        }
+        came_back
+    }
+}
+
+/// How many processes of a host are remembered.
+const PROCESSES: usize = 8;
 
 struct Live {
     role: Role,
@@ -266,13 +393,60 @@ mod tests {
     }
 
     fn open(sessions: &Sessions, host: &str) -> Seat {
+        open_as(sessions, host, "")
+    }
+
+    fn open_as(sessions: &Sessions, host: &str, process: &str) -> Seat {
         let greeting = Greeting {
             agent_version: "0.1.0".into(),
             system: "x86_64-linux".into(),
             running: String::new(),
             confirmed: None,
+            process: process.into(),
         };
-        sessions.open(host.parse().unwrap(), "www".parse().unwrap(), greeting)
+        let ticket = sessions.ticket();
+        sessions.open(host.parse().unwrap(), "www".parse().unwrap(), greeting, ticket)
+    }
+
+    #[tokio::test]
+    async fn t134_two_machines_with_one_identity_are_seen_and_neither_is_told_anything() {
+        let sessions = sessions();
+        let host: HostId = "local-a".parse().unwrap();
+        let _first = open_as(&sessions, "local-a", "one");
+        let _restarted = open_as(&sessions, "local-a", "two");
+        let _again = open_as(&sessions, "local-a", "two");
+        assert_eq!(sessions.here().len(), 1, "an agent may restart and reconnect");
+        let seat = open_as(&sessions, "local-a", "one");
+        assert!(!seat.may_be_told());
+        assert!(sessions.here().is_empty());
+        assert_eq!(sessions.alarm().await, host);
+        sessions.alarm_is_written(&host);
+        let other = open_as(&sessions, "local-a", "two");
+        assert!(!other.may_be_told());
+        assert!(sessions.table().alarms.is_empty(), "one alarm is enough");
+        sessions.resolve(&host);
+        assert!(other.may_be_told());
+        assert_eq!(sessions.here().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn t082_a_host_that_is_ended_between_look_up_and_hello_is_ended() {
+        let sessions = sessions();
+        let host: HostId = "local-a".parse().unwrap();
+        let ticket = sessions.ticket();
+        sessions.end(&host, Status::permission_denied("revoked"));
+        let greeting = Greeting {
+            agent_version: String::new(),
+            system: String::new(),
+            running: String::new(),
+            confirmed: None,
+            process: String::new(),
+        };
+        let role: Role = "www".parse().unwrap();
+        let mut seat = sessions.open(host.clone(), role.clone(), greeting.clone(), ticket);
+        assert!((&mut seat.ended).await.is_ok());
+        let mut seat = sessions.open(host, role, greeting, sessions.ticket());
+        assert!(futures_util::poll!(&mut seat.ended).is_pending());
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@
 //! once one wins, and whoever comes with a key that was replaced is not the host, or no
 //! longer the only one. That is written down as a conflict (catalogue T080).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use floe_proto::digest::Digest;
@@ -193,6 +194,30 @@ impl Store {
             .execute(self.pool())
             .await?;
         Ok(Some(record.standing.conflict.is_some()))
+    }
+
+    /// By issuer: how many hosts have a certificate of it, and how many have one that
+    /// has expired and may still renew.
+    pub async fn certificates(
+        &self,
+        now: Timestamp,
+    ) -> Result<BTreeMap<IssuerNumber, (u32, u32)>, Error> {
+        let renewable = i64::try_from(RENEWABLE.as_micros()).unwrap_or(i64::MAX);
+        let rows = sqlx::query(
+            "SELECT issuer, COUNT(CASE WHEN certificate_expires > $1 THEN 1 END) AS good, \
+             COUNT(CASE WHEN certificate_expires <= $1 THEN 1 END) AS expired FROM hosts \
+             WHERE revoked IS NULL AND certificate_expires > $2 GROUP BY issuer",
+        )
+        .bind(now.as_micros())
+        .bind(now.as_micros().saturating_sub(renewable))
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let counts = (number(row, "good")?, number(row, "expired")?);
+                Ok((IssuerNumber::new(number(row, "issuer")?), counts))
+            })
+            .collect()
     }
 
     /// Refuses the host from now on, with all keys that it ever had. Since when it is

@@ -36,6 +36,15 @@ pub(crate) struct HostView {
     pub(crate) assigned_serial: Option<u64>,
     /// The toplevel that runs, as the host said last.
     pub(crate) running: Option<String>,
+    /// When its certificate expires.
+    pub(crate) certificate_expires: Option<Timestamp>,
+    /// When it was revoked, and why; `null` for no.
+    pub(crate) revoked: Option<Timestamp>,
+    pub(crate) revoked_reason: Option<String>,
+    /// Since when two machines seem to have its identity, and how that was seen; `null`
+    /// for no. Such a host is told nothing.
+    pub(crate) conflict: Option<Timestamp>,
+    pub(crate) conflict_reason: Option<String>,
     /// The latest; `null` before the first.
     pub(crate) activation: Option<ActivationView>,
 }
@@ -62,6 +71,11 @@ impl From<pb::Host> for HostView {
             serial: some(host.serial),
             assigned_serial: some(host.assigned_serial),
             running: text(host.running),
+            certificate_expires: time(host.certificate_expires),
+            revoked: time(host.revoked),
+            revoked_reason: text(host.revoked_reason),
+            conflict: time(host.conflict),
+            conflict_reason: text(host.conflict_reason),
             activation: host.activation.map(ActivationView::from),
         }
     }
@@ -101,6 +115,7 @@ impl View for HostDetailView {
             ("role", host.role.clone()),
             ("presence", host.presence(now)),
             ("enrolled", ago(now, host.enrolled)),
+            ("expires", host.expires(now)),
             ("agent", host.agent_version.clone().unwrap_or_else(unknown)),
             ("system", host.system.clone().unwrap_or_else(unknown)),
             ("confirmed", number(host.serial)),
@@ -108,7 +123,9 @@ impl View for HostDetailView {
             ("running", host.running.clone().unwrap_or_else(unknown)),
         ];
         let mut text = String::new();
-        for (name, fact) in facts {
+        let trouble = [("revoked", &host.revoked_reason), ("conflict", &host.conflict_reason)];
+        let trouble = trouble.into_iter().filter_map(|(name, why)| Some((name, why.clone()?)));
+        for (name, fact) in facts.into_iter().chain(trouble) {
             let _ = writeln!(text, "{name:<11}{fact}");
         }
         if self.activations.is_empty() {
@@ -130,7 +147,25 @@ impl View for HostDetailView {
 }
 
 impl HostView {
+    /// When its certificate expires, or for how long it has been.
+    fn expires(&self, now: Timestamp) -> String {
+        match self.certificate_expires {
+            Some(at) if at <= now => format!("{} (expired)", ago(now, Some(at))),
+            Some(at) => at.to_string(),
+            None => "unknown".into(),
+        }
+    }
+
     fn presence(&self, now: Timestamp) -> String {
+        let seen = self.seen(now);
+        match (self.revoked, self.conflict) {
+            (Some(at), _) => format!("revoked {}", ago(now, Some(at))),
+            (None, Some(_)) => format!("TWO MACHINES, {seen}"),
+            (None, None) => seen,
+        }
+    }
+
+    fn seen(&self, now: Timestamp) -> String {
         if self.last_seen.is_none() && !self.online {
             "never seen".into()
         } else if self.online {
@@ -189,6 +224,8 @@ mod tests {
             assigned_serial: 2,
             activation: Some(activation(pb::Outcome::RolledBack)),
             enrolled: before(7200),
+            certificate_expires: before(-3600),
+            ..pb::Host::default()
         }
     }
 
@@ -216,6 +253,15 @@ mod tests {
     #[test]
     fn the_json_of_hosts() {
         insta::assert_snapshot!(serde_json::to_string_pretty(&hosts()).unwrap());
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_identity_is_said_first() {
+        let revoked = pb::Host { revoked: before(60), revoked_reason: "stolen".into(), ..host() };
+        let cloned = pb::Host { conflict: before(60), conflict_reason: "x".into(), ..host() };
+        let shown = |host: pb::Host| HostView::from(host).presence(NOW);
+        assert!(shown(revoked.clone()).starts_with("revoked "), "{}", shown(revoked));
+        assert!(shown(cloned.clone()).starts_with("TWO MACHINES, online"), "{}", shown(cloned));
     }
 
     #[test]

@@ -8,12 +8,14 @@
 pub(super) mod activation;
 pub(super) mod audit;
 pub(super) mod bundle;
+pub(super) mod ca;
 pub(super) mod host;
 pub(super) mod init;
 pub(super) mod key;
 pub(super) mod log;
 pub(super) mod operator;
 pub(super) mod push;
+pub(super) mod revocation;
 pub(super) mod rollout;
 pub(super) mod serve;
 mod text;

@@ -13,15 +13,17 @@ use floe_proto::pb::{self, from_agent, to_agent};
 use floe_proto::report::Outcome;
 use floe_proto::wire;
 use futures_util::stream::{self, FuturesUnordered, Stream, StreamExt as _};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
 use tracing::warn;
 
 use super::failure;
+use crate::enrol::issuers::IssuerNumber;
 use crate::rollout::Rollouts;
 use crate::rollout::ports::{Clock, Order, Records};
 use crate::rollout::state::{Confirmed, Heard, Report, Said};
-use crate::session::registry::Greeting;
+use crate::session::registry::{Greeting, Signer, Ticket};
 use crate::session::text::{MAX_LINE, MAX_NAME, MAX_REASON, harmless};
 use crate::session::{Seat, Sessions, director};
 use crate::trust::Roots;
@@ -56,6 +58,12 @@ pub(super) struct Conversation<I, R> {
     seat: Option<Seat>,
     /// On whose behalf the host was sent something last.
     sent: Option<RolloutId>,
+    /// From when the host was looked up.
+    ticket: Ticket,
+    /// Who signed its certificate, or whose it was told to get.
+    issuer: IssuerNumber,
+    /// Who signs now.
+    signer: watch::Receiver<Signer>,
     /// What it said and is being stored.
     storing: FuturesUnordered<Storing>,
     /// How long the host may say nothing at all.
@@ -91,6 +99,9 @@ where
             host,
             role,
             inbound,
+            ticket: sessions.ticket(),
+            issuer: sessions.signer().borrow().issuer,
+            signer: sessions.signer(),
             sessions,
             rollouts,
             roots,
@@ -102,6 +113,12 @@ where
             silence: SILENCE,
             deadline: Instant::now() + HELLO,
         }
+    }
+
+    /// The same, of a host that was looked up after `ticket`, and whose certificate
+    /// `issuer` signed.
+    pub(super) fn of_certificate(self, issuer: IssuerNumber, ticket: Ticket) -> Self {
+        Self { issuer, ticket, ..self }
     }
 
     /// What the host is answered, until one side ends it.
@@ -132,6 +149,13 @@ where
                 self.believes = next.root.version;
                 let root_envelope = next.record.envelope.clone();
                 return Ok(Some(to_agent::Message::TrustRoot(pb::TrustRoot { root_envelope })));
+            }
+            let signer = *self.signer.borrow_and_update();
+            if self.issuer < signer.issuer {
+                self.issuer = signer.issuer;
+                let within_seconds = signer.within_seconds;
+                let renew = pb::RenewCertificate { within_seconds };
+                return Ok(Some(to_agent::Message::RenewCertificate(renew)));
             }
             if let Some(order) = due(seat, self.sent.as_ref()) {
                 self.sent = Some(order.assignment.rollout.clone());
@@ -165,6 +189,7 @@ where
                     }
                 }
                 () = self.roots.changed() => {}
+                Ok(()) = self.signer.changed() => {}
                 message = self.inbound.next(), if self.storing.len() < UNSTORED => {
                     let Some(message) = message.transpose()? else { return Ok(None) };
                     self.deadline = Instant::now() + self.silence;
@@ -192,12 +217,14 @@ where
             system: harmless(&hello.system, MAX_NAME),
             running: harmless(&hello.running, MAX_NAME),
             confirmed: hello.confirmed.map(confirmed).transpose()?,
+            process: harmless(&hello.process, MAX_NAME),
         };
         // An agent that does not say it believes what its image pinned.
         self.believes = hello.root_version.max(1);
         self.compare_roots();
         self.deadline = Instant::now() + self.silence;
-        self.seat = Some(self.sessions.open(self.host.clone(), self.role.clone(), greeting));
+        self.seat =
+            Some(self.sessions.open(self.host.clone(), self.role.clone(), greeting, self.ticket));
         let heartbeat_seconds = u32::try_from(HEARTBEAT.as_secs()).unwrap_or(u32::MAX);
         Ok(Some(to_agent::Message::Welcome(pb::Welcome { heartbeat_seconds })))
     }
@@ -273,6 +300,9 @@ where
 
 /// What the host should be sent now, if anything.
 fn due(seat: &mut Seat, sent: Option<&RolloutId>) -> Option<Order> {
+    if !seat.may_be_told() {
+        return None;
+    }
     let confirmed = seat.confirmed();
     let wanted = seat.wanted.borrow_and_update();
     wanted

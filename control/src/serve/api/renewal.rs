@@ -58,7 +58,8 @@ pub(super) fn revoked(host: &HostId) -> Status {
 }
 
 /// Two machines have this identity: both go on as they are, and are told nothing.
-pub(super) fn conflict(_app: &App, host: &HostId) -> Status {
+pub(super) fn conflict(app: &App, host: &HostId) -> Status {
+    app.sessions.quarantine(host);
     warn!(%host, "two machines have the identity of one host: a key came back that was replaced");
     Status::permission_denied(
         "this key of the host has been replaced: another machine has its identity",

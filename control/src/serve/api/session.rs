@@ -36,7 +36,8 @@ impl pb::host_session_server::HostSession for Session {
         &self,
         request: Request<Streaming<pb::FromAgent>>,
     ) -> Result<Response<Self::OpenStream>, Status> {
-        let HostRecord { id: host, role, .. } = self.on_record(&request).await?;
+        let ticket = self.app.sessions.ticket();
+        let HostRecord { id: host, role, standing, .. } = self.on_record(&request).await?;
         let conversation = Conversation::new(
             host,
             role,
@@ -46,6 +47,7 @@ impl pb::host_session_server::HostSession for Session {
             self.app.roots.clone(),
             clock::now,
         );
+        let conversation = conversation.of_certificate(standing.issuer, ticket);
         Ok(Response::new(Box::pin(conversation.answers())))
     }
 

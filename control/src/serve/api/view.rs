@@ -3,6 +3,7 @@
 use floe_proto::id::{Epoch, HostId, Serial};
 use floe_proto::pb;
 use floe_proto::report::{Outcome, Phase};
+use floe_proto::time::Timestamp;
 
 use crate::rollout::state::{Assignment, Host, Rollout, Standing, State};
 use crate::session::presence::Presence;
@@ -38,7 +39,20 @@ pub(super) fn host(
         assigned_serial: assignment.map_or(0, |assignment| assignment.release.serial.get()),
         activation: latest.map(activation),
         enrolled: record.enrolled.as_micros(),
+        certificate_expires: record.standing.expires.as_micros(),
+        revoked: at(record.standing.revoked.as_ref()),
+        revoked_reason: why(record.standing.revoked),
+        conflict: at(record.standing.conflict.as_ref()),
+        conflict_reason: why(record.standing.conflict),
     }
+}
+
+fn at(since: Option<&(Timestamp, String)>) -> i64 {
+    since.map_or(0, |(at, _)| at.as_micros())
+}
+
+fn why(since: Option<(Timestamp, String)>) -> String {
+    since.map(|(_, reason)| reason).unwrap_or_default()
 }
 
 /// One activation.
