@@ -45,7 +45,7 @@ guards: ## Take each guard out in turn and see its test fail; ONLY=t013 for some
 
 fuzz: ## Ten minutes for each fuzz target (fuzz/README.md); ONLY=root for some
 	@cd fuzz
-	for target in $(or $(ONLY),envelope manifest root unpack session); do
+	for target in $(or $(ONLY),envelope manifest root unpack session pkcs7); do
 	  mkdir -p corpus/$$target
 	  TMPDIR=$$([ -w /dev/shm ] && echo /dev/shm || echo /tmp) cargo +nightly fuzz run $$target corpus/$$target seeds/$$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -dict=documents.dict -print_final_stats=1

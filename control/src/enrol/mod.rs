@@ -28,4 +28,6 @@ pub mod issuers;
 pub mod pkcs7;
 #[cfg(test)]
 pub(crate) mod played;
+#[cfg(test)]
+mod seeds;
 pub mod token;
