@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_anything_from_nothing_to_the_ceiling() {
+    fn t094_a_wait_is_anything_from_nothing_to_the_ceiling() {
         let second = Duration::from_secs(1);
         assert_eq!(jittered(second, 0), Duration::ZERO);
         assert_eq!(jittered(second, 1_000_000_000), second);

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_a_spiffe_id_of_ours() {
+    fn t085_nothing_else_is_a_spiffe_id_of_ours() {
         for text in [
             "spiffe://fossable.org",
             "spiffe://fossable.org/",

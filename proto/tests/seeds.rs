@@ -291,6 +291,8 @@ fn messages() -> Seeds {
             })),
         ),
         ("renew", told(Told::RenewCertificate(pb::RenewCertificate { within_seconds: 60 }))),
+        // Groups that only ever begin: field 15, wire type 3 (catalogue T092).
+        ("groups-in-groups", [vec![0], vec![0x7b; 1000]].concat()),
         (
             "renewal",
             [vec![4], pb::RenewRequest { certificate_request: vec![0x30, 0] }.encode_to_vec()]

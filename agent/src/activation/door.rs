@@ -126,7 +126,24 @@ mod tests {
     }
 
     #[test]
-    fn by_a_root_that_is_older_than_what_was_believed_nothing_is_judged() {
+    fn t032_what_runs_may_run_on_after_its_end_and_nothing_new_begins() {
+        let (envelope, created) = trust::manifest(2);
+        let (believed, none) = (believed(1, &[2]), Floors::default());
+        let admitted = door().admit(&envelope, &believed, &none, created).unwrap();
+        let order = Order {
+            manifest: admitted.manifest,
+            digest: admitted.digest,
+            envelope: admitted.envelope,
+            ..crate::activation::property::order(7)
+        };
+        // Past the end of the manifest, and of the trust root.
+        let floors = Floors { newest_signed: Some(order.manifest.expires), ..none };
+        assert_eq!(door().readmit(&order, &believed, &floors), Ok(()));
+        assert!(door().admit(&envelope, &believed, &floors, created).is_err());
+    }
+
+    #[test]
+    fn t016_by_a_root_that_is_older_than_what_was_believed_nothing_is_judged() {
         let why = admits(&Believed { at_least: 2, ..believed(1, &[2]) }).unwrap_err();
         assert!(why.contains("version 2"), "{why}");
     }

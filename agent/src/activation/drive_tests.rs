@@ -101,7 +101,7 @@ async fn played(next: Believed, during: fn(Task<'_>) -> bool) -> (Vec<&'static s
 }
 
 #[tokio::test]
-async fn what_was_being_made_ends_where_its_key_is_revoked() {
+async fn t016_what_was_being_made_ends_where_its_key_is_revoked() {
     let revoked = believed(2, &[3]);
     let (done, why) = played(revoked.clone(), |task| matches!(task, Task::Fetch(_))).await;
     assert_eq!(done, ["fetch"]);

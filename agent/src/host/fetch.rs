@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_signed_arrives_and_nothing_else() {
+    async fn t005_t034_what_was_signed_arrives_and_nothing_else() {
         let good = vec![7; 300_000];
         fetched(&good, &good, Some(good.len())).await.unwrap();
         fetched(&good, &good, None).await.unwrap();

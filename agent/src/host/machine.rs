@@ -19,6 +19,7 @@ use super::fetch::fetch;
 use super::paths::{AGENT, Paths, source};
 use super::switch::{self, Switch};
 use super::trial::Action;
+use super::whole::Whole;
 use super::{build, checks, output, preflight, process, roots, system, timer, unit};
 use crate::activation::event::{Event, Task};
 use crate::activation::ports::{Clock as _, Connection, Locate, Machine, News, Progress, Tell};
@@ -67,7 +68,8 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
     }
 
     async fn unpack(&self, order: &Order) -> Result<Event, Fault> {
-        let payload = self.paths.payload(order.manifest.payload.sha256);
+        let signed = order.manifest.payload.sha256;
+        let payload = self.paths.payload(signed);
         let directory = self.paths.activation(&order.activation);
         let target = source(&directory);
         if target.exists() {
@@ -77,6 +79,7 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
         let unpacking = move || -> Result<Event, Fault> {
             make(&directory).map_err(|error| Fault::of(&error))?;
             let packed = File::open(payload).map_err(|error| Fault::of(&error))?;
+            let packed = Whole::new(packed, signed);
             match unpack::unpack(packed, &target, &Limits::default()) {
                 Ok(_) => Ok(Event::Unpacked),
                 Err(error) => Err(Fault::of(&error)),

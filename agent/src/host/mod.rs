@@ -3,6 +3,7 @@
 //! ```text
 //! machine (task ─▶ file)
 //!    ├─ fetch      payload, by presigned URL, hashed while it comes
+//!    ├─ whole      the same payload, hashed again while it is unpacked
 //!    ├─ build      nixos-rebuild build, in a transient unit; then roots, preflight
 //!    ├─ timer      the dead man's timer ╌╌▶ guard   (a process of its own)
 //!    ├─ switch     switch-to-configuration ╌╌▶ trial (a process of its own, in a transient unit)
@@ -36,3 +37,4 @@ pub mod system;
 pub mod timer;
 pub mod trial;
 pub mod unit;
+pub mod whole;

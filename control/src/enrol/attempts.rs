@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_wrong_tries_a_minute_are_enough() {
+    fn t084_five_wrong_tries_a_minute_are_enough() {
         let attempts = Attempts::default();
         let (one, other) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
         let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_addresses_is_bounded() {
+    fn t084_the_memory_of_addresses_is_bounded() {
         let attempts = Attempts::default();
         for number in 0..10_000_u32 {
             attempts.refused(std::net::Ipv4Addr::from(number).into(), Timestamp::from_micros(1));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_addresses_of_one_machine_are_one_source() {
+    fn t084_the_addresses_of_one_machine_are_one_source() {
         let attempts = Attempts::default();
         let at = Timestamp::from_micros(1);
         let address = |text: &str| text.parse::<IpAddr>().unwrap();

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::pkcs7;
 
 #[path = "../../../fuzz/src/attestation.rs"]
+#[allow(unreachable_pub, reason = "made for the fuzz target")]
 mod attestation;
 
 #[test]

@@ -329,13 +329,77 @@ mod tests {
         assert!(read.is_err() || read.unwrap() == 0);
     }
 
+    /// What the port answers to `bytes`, until it closes.
+    async fn answer(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+        let mut tcp = TcpStream::connect(address).await.unwrap();
+        tcp.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        // It may be cut off, which is an answer as well.
+        let _ = timeout(HANDSHAKE, tcp.read_to_end(&mut answer)).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn t089_nothing_but_tls_1_3_is_spoken() {
+        let (address, _, _tasks) = port(4).await;
+        // A ClientHello (RFC 5246, section 7.4.1.2) that offers TLS 1.2 and no more:
+        // ECDHE-ECDSA with AES-256-GCM, P-256, ECDSA with SHA-256.
+        let extensions = *b"\x00\x0a\x00\x04\x00\x02\x00\x17\x00\x0d\x00\x04\x00\x02\x04\x03";
+        let mut hello = b"\x16\x03\x01\x00\x3f\x01\x00\x00\x3b\x03\x03".to_vec();
+        hello.extend([7; 32]);
+        hello.extend(*b"\x00\x00\x02\xc0\x2c\x01\x00\x00\x10");
+        hello.extend(extensions);
+        let alert = answer(address, &hello).await;
+        // A fatal alert (RFC 8446, section 6.2): protocol_version.
+        assert_eq!(alert, b"\x15\x03\x03\x00\x02\x02\x46");
+
+        for plain in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            let answer = answer(address, plain).await;
+            assert!(!answer.windows(4).any(|word| word == b"HTTP"), "{answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn t089_a_client_speaks_http_2_and_means_this_server() {
+        let (address, client, _tasks) = port(4).await;
+        let refused = async |name: &'static str, alpn: &[u8]| {
+            let mut config = client.config().as_ref().clone();
+            config.alpn_protocols = vec![alpn.to_vec()];
+            let tcp = TcpStream::connect(address).await.unwrap();
+            let client = TlsConnector::from(Arc::new(config));
+            let name = ServerName::try_from(name).unwrap();
+            let mut tls = client.connect(name, tcp).await?;
+            // In TLS 1.3 a refusal of the server may come after the client is done.
+            tls.read(&mut [0; 1]).await
+        };
+        assert!(refused("127.0.0.1", b"http/1.1").await.is_err());
+        assert!(refused("127.0.0.2", b"h2").await.is_err());
+        let stream = connect(address, &client).await;
+        assert!(!stream.get_ref().1.is_early_data_accepted());
+    }
+
+    #[tokio::test]
+    async fn t090_a_server_that_the_fleet_did_not_certify_is_not_spoken_to() {
+        let (address, _, _tasks) = port(4).await;
+        let (stranger, now) = (tempfile::tempdir().unwrap(), clock::now());
+        let fleet: Fleet = "fossable.org".parse().unwrap();
+        let authority = Authority::open(stranger.path(), &fleet, now).unwrap();
+        let other = [authority.root().clone()];
+        let believes_another = transport::client_config(&other, &fleet, None).unwrap();
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let client = TlsConnector::from(Arc::new(believes_another));
+        let refused = client.connect(ServerName::try_from("127.0.0.1").unwrap(), tcp).await;
+        assert!(refused.is_err());
+    }
+
     #[tokio::test]
     async fn t091_a_stranger_has_to_leave() {
         let (address, client, _tasks) = port(4).await;
         let mut stream = connect(address, &client).await;
         tokio::time::pause();
         let begun = Instant::now();
-        assert_ne!(stream.read(&mut [0; 1]).await.ok(), Some(1));
+        let read = timeout(STRANGERS_STAY * 2, async { stream.read(&mut [0; 1]).await }).await;
+        assert_ne!(read.unwrap().ok(), Some(1));
         assert!(begun.elapsed() >= STRANGERS_STAY - Duration::from_secs(1));
     }
 }

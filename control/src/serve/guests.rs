@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_host_cannot_have_all_connections() {
+    fn t091_one_host_cannot_have_all_connections() {
         let guests = Arc::new(Guests::default());
         let (thief, other) =
             (Subject::Host("local-a".parse().unwrap()), Subject::Host("local-b".parse().unwrap()));

@@ -25,6 +25,8 @@ use crate::trust::testing::{key, root, signed};
 
 #[path = "caller_tests.rs"]
 mod callers;
+#[path = "hostile_tests.rs"]
+mod hostile;
 #[path = "operator_tests.rs"]
 mod operators;
 #[path = "trust_tests.rs"]

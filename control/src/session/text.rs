@@ -46,14 +46,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_drives_a_terminal_is_written_out() {
+    fn t096_what_drives_a_terminal_is_written_out() {
         assert_eq!(harmless("a\u{1b}[2Jb\tc\n", 100), "a\\u{1b}[2Jb c");
         assert_eq!(harmless("x\ny\u{202e}z\u{9b}", 100), "x\\ny\\u{202e}z\\u{9b}");
         assert_eq!(harmless("straße – ✓", 100), "straße – ✓");
     }
 
     #[test]
-    fn what_is_long_is_cut_with_a_mark() {
+    fn t096_what_is_long_is_cut_with_a_mark() {
         assert_eq!(harmless("straße", 5), "stra…");
         assert_eq!(harmless(&"\0".repeat(100), 10), "\\u{0}\\u{0}…");
     }

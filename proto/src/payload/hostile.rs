@@ -369,7 +369,7 @@ fn a_disk_that_refuses_leaves_nothing() {
 }
 
 #[test]
-fn what_a_crash_left_is_removed_and_what_is_complete_is_not_touched() {
+fn t057_what_a_crash_left_is_removed_and_what_is_complete_is_not_touched() {
     let dir = TempDir::new().unwrap();
     let target = dir.path().join("target");
     fs::create_dir_all(dir.path().join("target.partial/old")).unwrap();

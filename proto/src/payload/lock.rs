@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_exactly_a_lock_file_is_refused() {
+    fn t059_what_is_not_exactly_a_lock_file_is_refused() {
         let nixpkgs = "[pins.nixpkgs]\npath = \"n\"\n";
         assert!(lock(nixpkgs).is_ok());
         for bad in [

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_stays_inside_and_is_plain() {
+    fn t059_a_path_stays_inside_and_is_plain() {
         for good in ["nixos", "vendor/nixpkgs-24.11", ".hidden/a_b+c"] {
             assert!(good.parse::<PinPath>().is_ok(), "{good}");
         }
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_nix_could_take_for_code_is_a_url() {
+    fn t059_nothing_that_nix_could_take_for_code_is_a_url() {
         for good in ["https://example.org/a.tar.xz?x=%20", "file:///srv/nixpkgs.tar.gz"] {
             assert!(good.parse::<PinUrl>().is_ok(), "{good}");
         }

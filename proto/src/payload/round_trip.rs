@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_archive_is_refused_whole_or_is_another_tree_in_its_only_form(
+    fn t054_a_changed_archive_is_refused_whole_or_is_another_tree_in_its_only_form(
         tree in trees(),
         edits in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         mend in any::<bool>(),
