@@ -12,7 +12,6 @@ use sqlx::any::AnyRow;
 use crate::rollout::state::Confirmed;
 use crate::session::presence::{Presence, Records};
 
-use super::audit::AuditEntry;
 use super::pool::{Error, Store, column, number, text};
 use super::renewals::Standing;
 
@@ -100,17 +99,7 @@ impl Records for Store {
         reason: &str,
         now: Timestamp,
     ) -> Result<(), Error> {
-        self.note_conflict(host, reason, now).await?;
-        let entry = AuditEntry {
-            at: now,
-            actor: "control".to_owned(),
-            action: "conflict".to_owned(),
-            target: host.to_string(),
-            outcome: "ok".to_owned(),
-            reason: reason.to_owned(),
-            ..AuditEntry::default()
-        };
-        self.audit(entry).await.map(drop)
+        self.note_conflict(host, reason, now).await
     }
 }
 

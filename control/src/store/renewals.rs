@@ -18,6 +18,7 @@ use floe_proto::time::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
+use super::audit::AuditEntry;
 use super::pool::{Error, Store, column, number, optional_text, text};
 use crate::enrol::issuers::IssuerNumber;
 
@@ -168,12 +169,15 @@ impl Store {
             return Ok(false);
         }
         let reason = "a call came with a key that has been replaced";
-        write_conflict(&mut transaction, host, reason, now).await?;
+        let first = write_conflict(&mut transaction, host, reason, now).await?;
         transaction.commit().await?;
+        if first {
+            self.audit(conflict_entry(host, reason, now)).await?;
+        }
         Ok(true)
     }
 
-    /// Two machines have this identity.
+    /// Two machines have this identity: on record, and in the audit log the first time.
     pub async fn note_conflict(
         &self,
         host: &HostId,
@@ -181,8 +185,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), Error> {
         let mut transaction = self.begin().await?;
-        write_conflict(&mut transaction, host, reason, now).await?;
-        Ok(transaction.commit().await?)
+        let first = write_conflict(&mut transaction, host, reason, now).await?;
+        transaction.commit().await?;
+        if first {
+            self.audit(conflict_entry(host, reason, now)).await?;
+        }
+        Ok(())
     }
 
     /// An operator says that the other machine is gone. Whether there was a conflict;
@@ -337,14 +345,14 @@ async fn is_revoked(
     Ok(found.is_some())
 }
 
-/// The first sign counts, until an operator has looked at it.
+/// The first sign counts, until an operator has looked at it. Whether this was it.
 async fn write_conflict(
     transaction: &mut Transaction<'static, Any>,
     host: &HostId,
     reason: &str,
     now: Timestamp,
-) -> Result<(), Error> {
-    sqlx::query(
+) -> Result<bool, Error> {
+    let first = sqlx::query(
         "UPDATE hosts SET conflict = $2, conflict_reason = $3 WHERE id = $1 AND conflict IS NULL",
     )
     .bind(host.as_str())
@@ -352,7 +360,19 @@ async fn write_conflict(
     .bind(reason)
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    Ok(first.rows_affected() == 1)
+}
+
+fn conflict_entry(host: &HostId, reason: &str, now: Timestamp) -> AuditEntry {
+    AuditEntry {
+        at: now,
+        actor: "control".to_owned(),
+        action: "conflict".to_owned(),
+        target: host.to_string(),
+        outcome: "ok".to_owned(),
+        reason: reason.to_owned(),
+        ..AuditEntry::default()
+    }
 }
 
 #[cfg(test)]

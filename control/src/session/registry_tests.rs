@@ -1,0 +1,119 @@
+//! Streams that take turns, and those that are ended.
+
+use floe_proto::time::Timestamp;
+
+use super::*;
+
+fn sessions() -> Sessions {
+    Sessions::new(|| Timestamp::from_micros(7))
+}
+
+fn open(sessions: &Sessions, host: &str) -> Seat {
+    open_as(sessions, host, "")
+}
+
+fn open_as(sessions: &Sessions, host: &str, process: &str) -> Seat {
+    let greeting = Greeting {
+        agent_version: "0.1.0".into(),
+        system: "x86_64-linux".into(),
+        running: String::new(),
+        confirmed: None,
+        process: process.into(),
+    };
+    let ticket = sessions.ticket();
+    sessions.open(host.parse().unwrap(), "www".parse().unwrap(), greeting, ticket)
+}
+
+#[tokio::test]
+async fn t134_two_machines_with_one_identity_are_seen_and_neither_is_told_anything() {
+    let sessions = sessions();
+    let host: HostId = "local-a".parse().unwrap();
+    let _first = open_as(&sessions, "local-a", "one");
+    let _restarted = open_as(&sessions, "local-a", "two");
+    let _again = open_as(&sessions, "local-a", "two");
+    assert_eq!(sessions.here().len(), 1, "an agent may restart and reconnect");
+    let seat = open_as(&sessions, "local-a", "one");
+    assert!(!seat.may_be_told());
+    assert!(sessions.here().is_empty());
+    assert_eq!(sessions.alarm().await, host);
+    sessions.alarm_is_written(&host);
+    let other = open_as(&sessions, "local-a", "two");
+    assert!(!other.may_be_told());
+    assert!(sessions.table().alarms.is_empty(), "one alarm is enough");
+    sessions.resolve(&host);
+    assert!(other.may_be_told());
+    assert_eq!(sessions.here().len(), 1);
+}
+
+#[tokio::test]
+async fn t082_a_host_that_is_ended_between_look_up_and_hello_is_ended() {
+    let sessions = sessions();
+    let host: HostId = "local-a".parse().unwrap();
+    let ticket = sessions.ticket();
+    sessions.end(&host, Status::permission_denied("revoked"));
+    let greeting = Greeting {
+        agent_version: String::new(),
+        system: String::new(),
+        running: String::new(),
+        confirmed: None,
+        process: String::new(),
+    };
+    let role: Role = "www".parse().unwrap();
+    let mut seat = sessions.open(host.clone(), role.clone(), greeting.clone(), ticket);
+    assert!((&mut seat.ended).await.is_ok());
+    let mut seat = sessions.open(host, role, greeting, sessions.ticket());
+    assert!(futures_util::poll!(&mut seat.ended).is_pending());
+}
+
+#[tokio::test]
+async fn a_newer_stream_ends_the_older_and_stays_when_that_is_gone() {
+    let sessions = sessions();
+    let mut older = open(&sessions, "local-a");
+    let newer = open(&sessions, "local-a");
+    let status = (&mut older.ended).await.unwrap();
+    assert_eq!(status.code(), tonic::Code::Aborted);
+    drop(older);
+    assert!(sessions.presence(newer.host()).unwrap().online);
+    assert_eq!(sessions.here().len(), 1);
+    let host = newer.host().clone();
+    drop(newer);
+    assert!(!sessions.presence(&host).unwrap().online);
+    assert!(sessions.here().is_empty());
+}
+
+#[tokio::test]
+async fn closing_ends_all_streams_and_every_new_one() {
+    let sessions = sessions();
+    let mut early = open(&sessions, "local-a");
+    sessions.close();
+    let mut late = open(&sessions, "local-b");
+    assert_eq!((&mut early.ended).await.unwrap().code(), tonic::Code::Unavailable);
+    assert_eq!((&mut late.ended).await.unwrap().code(), tonic::Code::Unavailable);
+    drop((early, late));
+    assert!(sessions.here().is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_finds_the_newest_order_only() {
+    let sessions = sessions();
+    let mut seat = open(&sessions, "local-a");
+    sessions.order(seat.host(), None);
+    sessions.order(seat.host(), None);
+    assert!(seat.wanted.has_changed().unwrap());
+    seat.wanted.mark_unchanged();
+    assert!(!seat.wanted.has_changed().unwrap());
+}
+
+#[tokio::test]
+async fn what_is_written_down_is_written_once() {
+    let sessions = sessions();
+    let seat = open(&sessions, "local-a");
+    sessions.has_news().await;
+    assert_eq!(sessions.take_news().len(), 1);
+    assert!(sessions.take_news().is_empty());
+    seat.is_heard();
+    let news = sessions.take_news();
+    assert_eq!(news[0].1.last_seen, Timestamp::from_micros(7));
+    sessions.put_back(news.into_iter().map(|(host, _)| host));
+    assert_eq!(sessions.take_news().len(), 1);
+}
