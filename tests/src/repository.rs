@@ -58,7 +58,7 @@ impl Repository {
         let text = fs::read_to_string(&path).unwrap();
         let aws = format!(
             "\n[aws]\naccounts = [\"{ACCOUNT}\"]\nregions = [\"{REGION}\"]\nendpoint = \"{ENDPOINT}\"\n\
-             certificates = {{ {REGION} = \"aws.pem\" }}\n"
+             [[aws.certificates]]\nregion = \"{REGION}\"\nfile = \"aws.pem\"\n"
         );
         fs::write(path, text + &aws).unwrap();
     }

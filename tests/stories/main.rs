@@ -12,11 +12,13 @@
 
 mod attacks;
 mod bad_input;
+mod certificates;
 mod crashes;
 mod first_day;
 mod operators;
 mod rolling_back;
 mod rolling_out;
+mod trusting;
 
 /// The role of the website, which answers on 127.0.0.1:8080/healthz.
 const WWW: &str = "www.fossable.org";
