@@ -12,7 +12,7 @@ WITH_HOSTS := $(if $(AS_ROOT),--config 'target."cfg(unix)".runner = "$(AS_ROOT)"
 
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo test bench lint guards fuzz world build
+.PHONY: help demo test bench lint guards catalogue fuzz world build
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -42,6 +42,9 @@ lint: ## Format and clippy, warnings denied
 
 guards: ## Take each guard out in turn and see its test fail; ONLY=t013 for some
 	@cargo run --quiet -p floe-tests --bin guards -- $(foreach word,$(ONLY),--only $(word))
+
+catalogue: ## Write the names of the tests into docs/catalogue.md
+	@cargo run --quiet -p floe-tests --bin catalogue
 
 fuzz: ## Ten minutes for each fuzz target (fuzz/README.md); ONLY=root for some
 	@cd fuzz

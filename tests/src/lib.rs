@@ -28,6 +28,7 @@
 //! | [`attacker`] | who owns the control plane, or the bucket |
 //!
 //! [`guards`] is the list of what the tests stand for; `make guards` proves it.
+//! [`catalogue`] says which case of `docs/trust.md` has which test.
 
 #![allow(
     clippy::unwrap_used,
@@ -40,6 +41,7 @@
 
 pub mod attacker;
 pub mod aws;
+pub mod catalogue;
 pub mod control_plane;
 pub mod guards;
 pub mod host;
