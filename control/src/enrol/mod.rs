@@ -16,9 +16,11 @@
 //! | [`pkcs7`] | the one form of signature that AWS's metadata service sends |
 //! | [`iid`] | instance identity documents, and AWS's certificates |
 //! | [`instance`] | what AWS says of an instance; the port to ask it |
+//! | [`attest`] | whether an instance may enrol: pure rules |
 //! | [`attempts`] | who tried too often |
 
 pub mod attempts;
+pub mod attest;
 pub mod ca;
 pub mod credentials;
 pub mod expired;

@@ -8,6 +8,9 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use x509_parser::prelude::parse_x509_certificate;
 
+use floe_proto::time::Timestamp;
+
+use super::instance::Instance;
 use super::pkcs7;
 
 /// A certificate, and the key to it.
@@ -68,4 +71,19 @@ pub(crate) fn document(instance: &str, pending: &str) -> String {
   "version" : "2017-09-30"
 }}"#
     )
+}
+
+/// The same instance, as AWS describes it.
+pub(crate) fn instance(id: &str, started: Timestamp) -> Instance {
+    Instance {
+        id: id.to_owned(),
+        account: "123456789012".to_owned(),
+        image: "ami-0123456789abcdef0".to_owned(),
+        running: true,
+        launched: Some(started),
+        answers_without_token: false,
+        hop_limit: 1,
+        root_attached: Some(started),
+        network_attached: Some(started),
+    }
 }
