@@ -11,10 +11,14 @@
 //! heartbeat never gets here.
 
 mod activations;
+mod admission;
+mod approvals;
 mod audit;
 mod data_dir;
 mod hosts;
+mod images;
 mod manifests;
+mod newcomer;
 mod operators;
 mod output;
 mod pool;
@@ -24,9 +28,12 @@ mod roots;
 mod tokens;
 
 pub use activations::Activation;
+pub use admission::{Arrival, Arrived};
+pub use approvals::{Decision, PendingRecord};
 pub use audit::{AuditEntry, AuditQuery, AuditRecord, Chain};
 pub use data_dir::{DataDir, Error as DataDirError};
 pub use hosts::HostRecord;
+pub use images::ImageRecord;
 pub use manifests::{Begun, ManifestRecord};
 pub use operators::{Added, OperatorCertificate, OperatorRecord, Revoked};
 pub use output::Line;

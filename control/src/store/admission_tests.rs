@@ -1,0 +1,171 @@
+//! An instance enrols once, by itself or by an approval that counts once.
+
+use tokio::task::JoinSet;
+
+use super::super::approvals::Decision;
+use super::super::images::ImageRecord;
+use super::super::pool::tests::store;
+use super::*;
+use crate::enrol::instance::Region;
+
+const NOW: Timestamp = Timestamp::from_micros(1_000_000_000);
+
+fn later(seconds: u64) -> Timestamp {
+    NOW.after(Duration::from_secs(seconds))
+}
+
+fn arrival(instance: &str, key: &str) -> Arrival {
+    Arrival {
+        document: Document {
+            account: "123456789012".parse().unwrap(),
+            region: "eu-central-1".parse().unwrap(),
+            instance: instance.parse().unwrap(),
+            image: "ami-0123456789abcdef0".parse().unwrap(),
+            pending: NOW,
+        },
+        key: Digest::of(key.as_bytes()),
+        address: "192.0.2.7".into(),
+        doubts: vec![],
+        certificate_serial: "40".into(),
+        certificate_expires: later(1_000_000),
+    }
+}
+
+const A: &str = "i-0aaaaaaaaaaaaaaaa";
+const B: &str = "i-0bbbbbbbbbbbbbbbb";
+
+fn www() -> Role {
+    "www".parse().unwrap()
+}
+
+async fn with_image() -> (Store, tempfile::TempDir) {
+    let (store, dir) = store().await;
+    let Document { account, region, image: id, .. } = arrival(A, "k").document;
+    let image = ImageRecord { account, region, id, role: www(), adder: "ada".into(), added: NOW };
+    assert!(store.add_image(&image).await.unwrap());
+    (store, dir)
+}
+
+fn waits(arrived: Arrived, why: &str) {
+    match arrived {
+        Arrived::Waiting(reasons) => {
+            assert!(reasons.iter().any(|reason| reason.contains(why)), "{reasons:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn decide(store: &Store, arrival: &Arrival, decision: Decision, now: Timestamp) -> bool {
+    let (host, key) = (&arrival.document.instance, &arrival.key);
+    store.decide(host, key, &decision, "ada", now).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t071_of_a_hundred_at_once_with_different_keys_exactly_one_enrols() {
+    let (store, _dir) = with_image().await;
+    let mut tries = JoinSet::new();
+    for number in 0..100 {
+        let (store, arrival) = (store.clone(), arrival(A, &number.to_string()));
+        tries.spawn(async move { store.arrive(&arrival, NOW).await.unwrap() });
+    }
+    let outcomes = tries.join_all().await;
+    let enrolled = outcomes.iter().filter(|outcome| **outcome == Arrived::Enrolled(www())).count();
+    assert_eq!(enrolled, 1);
+    assert_eq!(store.hosts(None).await.unwrap().len(), 1);
+    // And what is kept of the others is bounded.
+    assert_eq!(store.pending().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn t066_the_same_instance_enrols_once_whatever_its_wrapper_looks_like() {
+    let (store, _dir) = with_image().await;
+    let first = arrival(A, "key");
+    assert_eq!(store.arrive(&first, NOW).await.unwrap(), Arrived::Enrolled(www()));
+    waits(store.arrive(&arrival(A, "other"), NOW).await.unwrap(), "enrolled already");
+    // Nor does a record of the host that is gone let anybody in.
+    sqlx::query("DELETE FROM hosts").execute(store.pool()).await.unwrap();
+    waits(store.arrive(&arrival(A, "other"), NOW).await.unwrap(), "enrolled already");
+    // An account and a region further the same id is another instance, with the same host id.
+    let mut elsewhere = arrival(B, "key");
+    assert_eq!(store.arrive(&elsewhere, NOW).await.unwrap(), Arrived::Enrolled(www()));
+    elsewhere.document.region = "us-east-1".parse::<Region>().unwrap();
+    waits(store.arrive(&elsewhere, NOW).await.unwrap(), "on record already");
+}
+
+#[tokio::test]
+async fn t071_a_lost_reply_does_not_strand_an_instance() {
+    let (store, _dir) = with_image().await;
+    let first = arrival(A, "key");
+    let enrolled = Arrived::Enrolled(www());
+    assert_eq!(store.arrive(&first, NOW).await.unwrap(), enrolled);
+    assert_eq!(store.arrive(&first, later(599)).await.unwrap(), enrolled);
+    waits(store.arrive(&first, later(600)).await.unwrap(), "enrolled already");
+}
+
+#[tokio::test]
+async fn t072_a_second_enrolment_is_let_in_by_an_approval_once() {
+    let (store, _dir) = with_image().await;
+    store.arrive(&arrival(A, "lost"), NOW).await.unwrap();
+    let second = arrival(A, "new");
+    waits(store.arrive(&second, later(3600)).await.unwrap(), "enrolled already");
+    let pending = store.pending().await.unwrap();
+    assert_eq!((pending.len(), &pending[0].key), (1, &second.key));
+
+    assert!(decide(&store, &second, Decision::Approve(www()), later(3601)).await);
+    // It is for this key alone.
+    waits(store.arrive(&arrival(A, "another"), later(3602)).await.unwrap(), "enrolled already");
+    assert_eq!(store.arrive(&second, later(3603)).await.unwrap(), Arrived::Enrolled(www()));
+    let host = store.host(&second.document.instance).await.unwrap().unwrap();
+    assert_eq!(host.key, second.key);
+    // A lost reply, and then: used is used.
+    assert_eq!(store.arrive(&second, later(3604)).await.unwrap(), Arrived::Enrolled(www()));
+    waits(store.arrive(&second, later(7200)).await.unwrap(), "enrolled already");
+    waits(store.arrive(&arrival(A, "lost"), later(7200)).await.unwrap(), "enrolled already");
+}
+
+#[tokio::test]
+async fn t074_t076_without_an_image_on_record_an_operator_gives_the_role() {
+    let (store, _dir) = store().await;
+    let machine = arrival(A, "key");
+    waits(store.arrive(&machine, NOW).await.unwrap(), "image is not on record");
+    assert_eq!(store.pending().await.unwrap()[0].role, None);
+    let db: Role = "db".parse().unwrap();
+    assert!(decide(&store, &machine, Decision::Approve(db.clone()), NOW).await);
+    assert_eq!(store.arrive(&machine, later(1)).await.unwrap(), Arrived::Enrolled(db));
+}
+
+#[tokio::test]
+async fn who_is_denied_stays_out_until_somebody_approves() {
+    let (store, _dir) = with_image().await;
+    let mut machine = arrival(A, "key");
+    machine.doubts = vec!["it looks odd".into()];
+    waits(store.arrive(&machine, NOW).await.unwrap(), "looks odd");
+    assert!(decide(&store, &machine, Decision::Deny, NOW).await);
+    assert_eq!(store.arrive(&machine, later(1)).await.unwrap(), Arrived::Denied);
+    assert!(store.pending().await.unwrap().is_empty());
+    assert_eq!(store.undecided(&machine.document.instance).await.unwrap().len(), 1);
+    assert!(decide(&store, &machine, Decision::Approve(www()), later(2)).await);
+    assert!(!decide(&store, &machine, Decision::Deny, later(2)).await);
+    assert_eq!(store.arrive(&machine, later(3)).await.unwrap(), Arrived::Enrolled(www()));
+}
+
+#[tokio::test]
+async fn an_approval_waits_for_a_day() {
+    let (store, _dir) = store().await;
+    let machine = arrival(A, "key");
+    store.arrive(&machine, NOW).await.unwrap();
+    decide(&store, &machine, Decision::Approve(www()), NOW).await;
+    waits(store.arrive(&machine, later(24 * 3600)).await.unwrap(), "not on record");
+}
+
+#[tokio::test]
+async fn who_waits_is_bounded() {
+    let (store, _dir) = store().await;
+    for number in 0..1100_u64 {
+        let machine = arrival(&format!("i-{number:017x}"), "key");
+        store.arrive(&machine, later(number)).await.unwrap();
+    }
+    let pending = store.pending().await.unwrap();
+    assert_eq!(pending.len(), 1000);
+    assert_eq!(pending[0].asked, later(1099));
+}
