@@ -4,6 +4,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=floe");
     let files = protox::compile(
         [
+            "floe/v1/admission.proto",
             "floe/v1/enrolment.proto",
             "floe/v1/session.proto",
             "floe/v1/operator.proto",

@@ -14,6 +14,7 @@
 //!   [`operator`]: who may change it; [`trust`]: whose signatures count.
 //! * [`rollout`]: which host gets what, when; [`session`]: live agents.
 
+pub mod aws;
 pub mod bundle;
 pub mod cli;
 pub mod clock;

@@ -8,8 +8,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::context::{Context, Global};
 use super::end::End;
 use super::{
-    audit, bundle, ca, completions, dev, hosts, init, keys, login, operators, push, rollout, serve,
-    trust,
+    audit, bundle, ca, completions, dev, hosts, images, init, keys, login, operators, push,
+    rollout, serve, trust,
 };
 use crate::signing::Environment;
 use crate::telemetry::Level;
@@ -36,6 +36,7 @@ enum Command {
     Push(push::Push),
     Rollout(rollout::Rollout),
     Hosts(hosts::Hosts),
+    Images(images::Images),
     Login(login::Login),
     Operators(operators::Operators),
     Audit(audit::Audit),
@@ -80,6 +81,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Rollout(rollout) => Box::pin(rollout.run(&context)).await,
         Command::Ca(ca) => Box::pin(ca.run(&context)).await,
         Command::Hosts(hosts) => Box::pin(hosts.run(&context)).await,
+        Command::Images(images) => Box::pin(images.run(&context)).await,
         Command::Login(login) => Box::pin(login.run(&context)).await,
         Command::Operators(operators) => Box::pin(operators.run(&context)).await,
         Command::Audit(audit) => Box::pin(audit.run(&context)).await,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use floe_proto::certificate::Certificate;
 use floe_proto::id::Fleet;
+use floe_proto::pb::admission_client::AdmissionClient;
 use floe_proto::pb::authority_client::AuthorityClient;
 use floe_proto::pb::login_client::LoginClient;
 use floe_proto::pb::operator_client::OperatorClient;
@@ -111,6 +112,11 @@ impl Connection {
     /// Its service for the trust root.
     pub(super) fn trust(&self) -> TrustClient<Channel> {
         TrustClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Which machines on EC2 become hosts.
+    pub(super) fn admission(&self) -> AdmissionClient<Channel> {
+        AdmissionClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// Turns a refusal into words; `asked` completes "could not …".

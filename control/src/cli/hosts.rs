@@ -8,6 +8,7 @@ use floe_proto::pb;
 use floe_proto::time::Timestamp;
 use tokio_stream::StreamExt as _;
 
+use super::admit::{self, Asking};
 use super::connection::Connection;
 use super::context::Context;
 use super::end::{End, Stopped};
@@ -82,6 +83,24 @@ enum Command {
         /// Which host
         host: HostId,
     },
+    /// List machines on EC2 that ask to enrol and need to be approved, and why
+    #[command(after_help = PENDING_EXAMPLES)]
+    Pending,
+    /// Let a machine in that waits: with the key that it asks with, once, within a day
+    #[command(after_help = APPROVE_EXAMPLES)]
+    Approve {
+        #[command(flatten)]
+        asking: Asking,
+        /// The role that it gets [default: its image's]
+        #[arg(long)]
+        role: Option<Role>,
+    },
+    /// Refuse a machine that waits, until it is approved
+    #[command(after_help = DENY_EXAMPLES)]
+    Deny {
+        #[command(flatten)]
+        asking: Asking,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -118,6 +137,19 @@ Examples:
   floe hosts logs local-www-1               # the latest activation
   floe hosts logs local-www-1 --follow";
 
+const PENDING_EXAMPLES: &str = "\
+Examples:
+  floe hosts pending";
+
+const APPROVE_EXAMPLES: &str = "\
+Examples:
+  floe hosts approve i-0123456789abcdef0
+  floe hosts approve i-0123456789abcdef0 --role www.fossable.org --key 5f70bf18a086";
+
+const DENY_EXAMPLES: &str = "\
+Examples:
+  floe hosts deny i-0123456789abcdef0";
+
 const TOKEN_EXAMPLES: &str = "\
 Examples:
   floe hosts token www.fossable.org
@@ -147,6 +179,11 @@ impl Hosts {
                 context.print(&revoke(&connection, &host, reason).await?)?;
             }
             Command::Resolve { host } => context.print(&resolve(&connection, host).await?)?,
+            Command::Pending => context.print(&admit::pending(&connection).await?)?,
+            Command::Approve { asking, role } => {
+                context.print(&asking.approve(&connection, role).await?)?;
+            }
+            Command::Deny { asking } => context.print(&asking.deny(&connection).await?)?,
             Command::Token(token) => {
                 token.check(context)?;
                 context.print(&token.make(&connection).await?)?;

@@ -9,6 +9,7 @@
 //! A command owns its arguments and never names its parent; what it needs of the
 //! world comes as a [`context::Context`]. What it prints is a struct in `view`.
 
+mod admit;
 mod args;
 mod audit;
 mod bundle;
@@ -20,6 +21,7 @@ mod dev;
 pub mod end;
 pub mod exit;
 mod hosts;
+mod images;
 mod init;
 mod init_text;
 mod keys;

@@ -100,6 +100,10 @@ impl Options {
         if let Some(lifetime) = self.host_lifetime {
             config.host_lifetime = lifetime.duration();
         }
+        config.aws = repository.file().aws.clone();
+        for (_, file) in &mut config.aws.certificates {
+            *file = repository.root().join(&*file);
+        }
         Ok(config)
     }
 }

@@ -10,12 +10,24 @@
 //! [`document`] and [`instance`].
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use floe_proto::time::Timestamp;
 
 use super::iid::Document;
 use super::instance::{Account, Instance, Region};
+
+/// `[aws]` of floe.toml: what is needed to judge instances.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AwsConfig {
+    /// Whose instances may enrol.
+    pub policy: Policy,
+    /// Certificates that are believed besides AWS's own: of which region, and where.
+    pub certificates: Vec<(Region, PathBuf)>,
+    /// Asked instead of AWS's own endpoints, without AWS's credentials.
+    pub endpoint: Option<String>,
+}
 
 /// Whose instances may enrol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

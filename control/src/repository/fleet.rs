@@ -20,6 +20,8 @@
 //! name = "ada"                     # who `floe login` logs in
 //! key = "keys/ada.pem"             # with which key; without it, with what signs bundles
 //! ```
+//!
+//! `[aws]`, which instances of EC2 may enrol, is in [`super::aws`].
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -29,9 +31,11 @@ use floe_proto::key::PublicKey;
 use hyper::Uri;
 use serde::Deserialize;
 
+use super::aws::RawAws;
 use super::duration::Span;
 use super::error::Error;
 use super::toml_file;
+use crate::enrol::attest::AwsConfig;
 
 /// Its name.
 pub const FILE: &str = "floe.toml";
@@ -54,6 +58,8 @@ pub struct FleetFile {
     /// How long certificates of hosts live; the control plane's default where it is
     /// not said.
     pub host_lifetime: Option<Span>,
+    /// Whose instances of EC2 may enrol.
+    pub aws: AwsConfig,
 }
 
 /// What signs bundles: all of these do.
@@ -95,6 +101,7 @@ impl FleetFile {
         if raw.certificates.host_lifetime.is_some_and(|span| !HOST_LIFETIMES.contains(&span)) {
             faults.push("certificates.host_lifetime: it must be from 10s to 90d".to_owned());
         }
+        let aws = raw.aws.checked(&mut faults);
         match fleet {
             Ok(fleet) if faults.is_empty() => Ok(Self {
                 fleet,
@@ -104,6 +111,7 @@ impl FleetFile {
                 operator: raw.operator.name,
                 login_key: raw.operator.key,
                 host_lifetime: raw.certificates.host_lifetime,
+                aws,
             }),
             Ok(_) | Err(()) => Err(toml_file::wrong(path, faults)),
         }
@@ -134,6 +142,8 @@ struct Raw {
     operator: Operator,
     #[serde(default)]
     certificates: Certificates,
+    #[serde(default)]
+    aws: RawAws,
 }
 
 #[derive(Default, Deserialize)]

@@ -10,6 +10,7 @@
 //! A file that is wrong is refused whole, with its name and every fault that could be
 //! found in one pass.
 
+mod aws;
 mod duration;
 mod error;
 mod fleet;

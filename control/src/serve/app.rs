@@ -6,6 +6,7 @@ use std::sync::Arc;
 use floe_proto::id::Fleet;
 use tokio_util::sync::CancellationToken;
 
+use super::aws::Aws;
 use super::roster::Roster;
 use crate::enrol::attempts::Attempts;
 use crate::enrol::ca::Authority;
@@ -33,6 +34,8 @@ pub struct App {
     pub operator: PathBuf,
     /// Who tried too often to enrol.
     pub attempts: Attempts,
+    /// Who judges instances of EC2; `None` where none may enrol.
+    pub aws: Option<Aws>,
     /// Who tried too often to log in.
     pub logins: Attempts,
     /// What rollouts are asked and told.

@@ -15,6 +15,7 @@ use crate::serve::table::{Need, TABLE};
 
 const PROTOS: &[&str] = &[
     include_str!("../../../proto/floe/v1/authority.proto"),
+    include_str!("../../../proto/floe/v1/admission.proto"),
     include_str!("../../../proto/floe/v1/enrolment.proto"),
     include_str!("../../../proto/floe/v1/operator.proto"),
     include_str!("../../../proto/floe/v1/operators.proto"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use floe_proto::id::Fleet;
 
+use crate::enrol::attest::AwsConfig;
 use crate::enrol::ca::HOST_LIFETIME;
 
 /// The settings of one `floe serve`.
@@ -32,6 +33,8 @@ pub struct ServeConfig {
     /// How many connections each port holds at once; more are turned away.
     /// Default 20,000.
     pub max_connections: usize,
+    /// Whose instances of EC2 may enrol. Default nobody's.
+    pub aws: AwsConfig,
 }
 
 impl ServeConfig {
@@ -47,6 +50,7 @@ impl ServeConfig {
             objects_url: None,
             host_lifetime: HOST_LIFETIME,
             max_connections: 20_000,
+            aws: AwsConfig::default(),
         }
     }
 }

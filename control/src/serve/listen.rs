@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use floe_proto::pb::admission_server::AdmissionServer;
 use floe_proto::pb::authority_server::AuthorityServer;
 use floe_proto::pb::enrolment_server::EnrolmentServer;
 use floe_proto::pb::host_session_server::HostSessionServer;
@@ -26,6 +27,7 @@ use tower::layer::util::{Identity as Unlayered, Stack};
 use tracing::{info, warn};
 
 use super::accept::{self, Acceptor};
+use super::api::admission::Admission;
 use super::api::authority::Authority;
 use super::api::enrolment::Enrolment;
 use super::api::login::Login;
@@ -34,6 +36,7 @@ use super::api::operators::Operators;
 use super::api::session::Session;
 use super::api::trust::Trust;
 use super::app::App;
+use super::aws::{self, Aws};
 use super::bucket;
 use super::config::ServeConfig;
 use super::first;
@@ -75,6 +78,10 @@ pub async fn serve(
     let data = DataDir::open(&config.data)?;
     let store = Store::open(&data.path().join("floe.sqlite")).await?;
     let roots = Roots::open(&store, &config.fleet, &config.trust_root, now).await?;
+    let aws = match config.aws.policy.accounts.is_empty() {
+        true => None,
+        false => Some(Box::pin(Aws::open(&config.aws)).await?),
+    };
     let grpc = Port::bind("gRPC", config.listen, config.public_url.as_deref()).await?;
     let bucket =
         Port::bind("objects", config.objects_listen, config.objects_url.as_deref()).await?;
@@ -132,6 +139,7 @@ pub async fn serve(
         authority: Arc::clone(&authority),
         operator: bound.operator.clone(),
         attempts: Attempts::default(),
+        aws,
         logins: Attempts::default(),
         rollouts,
         sessions,
@@ -229,6 +237,8 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let login =
         LoginServer::new(Login::new(Arc::clone(app))).max_decoding_message_size(MAX_ENROL_BYTES);
+    let admission = AdmissionServer::new(Admission::new(Arc::clone(app)))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
@@ -238,6 +248,7 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
         .max_concurrent_streams(MAX_STREAMS)
         .layer(gate)
         .add_service(enrolment)
+        .add_service(admission)
         .add_service(session)
         .add_service(operator)
         .add_service(trust)
@@ -254,7 +265,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SPREAD_SECONDS: u32 = 300;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
-const MAX_ENROL_BYTES: usize = 16 * 1024;
+/// A signed document of 16 KiB and what comes with it.
+const MAX_ENROL_BYTES: usize = 24 * 1024;
 const MAX_HEADER_BYTES: u32 = 16 * 1024;
 const MAX_STREAMS: u32 = 64;
 /// Small, as a busy agent sends little: what a peer may have us hold for it.
@@ -278,6 +290,9 @@ pub enum Error {
     /// The first operator cannot be one.
     #[error(transparent)]
     First(#[from] first::Error),
+    /// Instances of EC2 cannot be judged.
+    #[error(transparent)]
+    Aws(#[from] aws::Error),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] tls::Error),
@@ -305,6 +320,7 @@ impl Error {
             Self::Authority(error) => error.advice(),
             Self::First(error) => error.advice(),
             Self::Tls(error) => error.advice(),
+            Self::Aws(error) => error.advice(),
             Self::Bucket(error) => error.advice(),
             Self::Objects(error) => error.advice(),
             Self::Store(error) => error.advice(),

@@ -23,6 +23,8 @@ use tonic::{Code, Status};
 use super::*;
 use crate::trust::testing::{key, root, signed};
 
+#[path = "arrival_tests.rs"]
+mod arrivals;
 #[path = "caller_tests.rs"]
 mod callers;
 #[path = "hostile_tests.rs"]

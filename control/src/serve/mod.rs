@@ -12,6 +12,7 @@ mod accept;
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod aws;
 mod bucket;
 pub mod config;
 pub mod first;

@@ -49,6 +49,12 @@ pub(super) struct Rule {
 
 /// THE table.
 pub(super) const TABLE: &[Rule] = &[
+    Rule::new("/floe.v1.Admission/AddImage", Need::Admin, Audit::Always),
+    Rule::new("/floe.v1.Admission/RemoveImage", Need::Admin, Audit::Always),
+    Rule::new("/floe.v1.Admission/ListImages", Need::Viewer, Audit::Never),
+    Rule::new("/floe.v1.Admission/ListPending", Need::Viewer, Audit::Never),
+    Rule::new("/floe.v1.Admission/ApproveHost", Need::Admin, Audit::Always),
+    Rule::new("/floe.v1.Admission/DenyHost", Need::Admin, Audit::Always),
     Rule::new("/floe.v1.Enrolment/Enrol", Need::Anyone, Audit::Always),
     Rule::new("/floe.v1.Enrolment/RenewExpired", Need::Anyone, Audit::Refusals),
     Rule::new("/floe.v1.HostSession/Open", Need::Host, Audit::Never),

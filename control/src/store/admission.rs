@@ -23,6 +23,7 @@ use super::approvals::as_json;
 use super::newcomer::Newcomer;
 use super::pool::{Error, Store, column, text};
 use crate::enrol::iid::Document;
+use crate::enrol::issuers::IssuerNumber;
 
 /// For how long the same instance with the same key gets the same answer again.
 const REPLAY: Duration = Duration::from_secs(10 * 60);
@@ -45,6 +46,8 @@ pub struct Arrival {
     pub certificate_serial: String,
     /// When that certificate expires.
     pub certificate_expires: Timestamp,
+    /// Who signed it.
+    pub issuer: IssuerNumber,
 }
 
 /// What came of it.
@@ -99,6 +102,7 @@ impl Arrival {
             key: &self.key,
             certificate_serial: &self.certificate_serial,
             certificate_expires: self.certificate_expires,
+            issuer: self.issuer,
         }
     }
 }
@@ -116,7 +120,7 @@ async fn replayed(
         "SELECT hosts.role AS role, instances.enrolled AS since FROM instances \
          JOIN hosts ON hosts.id = instances.id AND hosts.key_digest = instances.key_digest \
          WHERE instances.account = $1 AND instances.region = $2 AND instances.id = $3 \
-         AND instances.key_digest = $4",
+         AND instances.key_digest = $4 AND hosts.revoked IS NULL",
     )
     .bind(document.account.as_str())
     .bind(document.region.as_str())
@@ -219,6 +223,9 @@ async fn by_approval(
     }
     let role: Role = text(&row, "role")?;
     let newcomer = arrival.newcomer(&role);
+    if newcomer.is_revoked(transaction).await? {
+        return Ok(Some(Arrived::Denied));
+    }
     if !newcomer.put_on_record(transaction, now).await? {
         newcomer.take_over(transaction, now).await?;
     }

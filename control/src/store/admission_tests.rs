@@ -28,6 +28,7 @@ fn arrival(instance: &str, key: &str) -> Arrival {
         doubts: vec![],
         certificate_serial: "40".into(),
         certificate_expires: later(1_000_000),
+        issuer: IssuerNumber::new(1),
     }
 }
 
@@ -121,6 +122,10 @@ async fn t072_a_second_enrolment_is_let_in_by_an_approval_once() {
     assert_eq!(store.arrive(&second, later(3604)).await.unwrap(), Arrived::Enrolled(www()));
     waits(store.arrive(&second, later(7200)).await.unwrap(), "enrolled already");
     waits(store.arrive(&arrival(A, "lost"), later(7200)).await.unwrap(), "enrolled already");
+    // Nor does an approval bring a key back that was given up.
+    assert!(decide(&store, &arrival(A, "lost"), Decision::Approve(www()), later(7201)).await);
+    let again = store.arrive(&arrival(A, "lost"), later(7202)).await.unwrap();
+    assert_eq!(again, Arrived::Denied);
 }
 
 #[tokio::test]

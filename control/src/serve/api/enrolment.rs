@@ -7,6 +7,7 @@ use floe_proto::pb;
 use tonic::{Code, Request, Response, Status};
 use tracing::{info, warn};
 
+use super::arrival::{self, Asking};
 use super::{failure, renewal};
 use crate::clock;
 use crate::enrol::ca::RequestedKey;
@@ -41,14 +42,24 @@ impl pb::enrolment_server::Enrolment for Enrolment {
         }
         let topic = auth::topic(&request);
         let request = request.into_inner();
-        let host: HostId = request.host.parse().map_err(failure::malformed)?;
-        topic.is(&host);
         let token = match request.attestation {
             Some(pb::enrol_request::Attestation::Token(token)) => token,
-            Some(pb::enrol_request::Attestation::AwsIid(_)) | None => {
+            Some(pb::enrol_request::Attestation::AwsIid(pb::AwsIid { pkcs7 })) => {
+                let asking = Asking {
+                    pkcs7: &pkcs7,
+                    request: &request.certificate_request,
+                    host: &request.host,
+                    address,
+                    topic: &topic,
+                };
+                return arrival::enrol(app, asking, now).await.map(Response::new);
+            }
+            None => {
                 return Err(Status::invalid_argument("there is no attestation that is known here"));
             }
         };
+        let host: HostId = request.host.parse().map_err(failure::malformed)?;
+        topic.is(&host);
         let refused = || {
             app.attempts.refused(address, now);
             warn!(%host, %address, "refused an enrolment");

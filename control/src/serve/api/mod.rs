@@ -3,6 +3,8 @@
 //! Who is allowed in was decided at the gate. What went wrong inside is
 //! logged here and leaves as a status without internals.
 
+pub mod admission;
+mod arrival;
 pub mod authority;
 mod conversation;
 pub mod enrolment;
