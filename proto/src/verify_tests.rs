@@ -114,7 +114,7 @@ fn next(of: &Root, threshold: u32, roots: &[u8], by: &[u8]) -> Vec<u8> {
     by_keys(&document, by)
 }
 
-fn listed(root: &Root, id: crate::key::KeyId) -> crate::key::PublicKey {
+fn listed(root: &Root, id: crate::key::KeyId) -> PublicKey {
     *root.keys.iter().find(|key| key.id() == id).unwrap()
 }
 
