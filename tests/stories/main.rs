@@ -14,6 +14,7 @@ mod attacks;
 mod bad_input;
 mod certificates;
 mod crashes;
+mod enrolling;
 mod first_day;
 mod operators;
 mod rolling_back;
