@@ -18,12 +18,13 @@ use std::sync::Arc;
 
 use floe_proto::admit::Host;
 use floe_proto::pb;
-use floe_proto::transport;
+use floe_proto::transport::{self, Identity};
 use floe_proto::version::AgentVersion;
 use log::{error, info, warn};
 use rustls::pki_types::CertificateDer;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::activation::door::Door;
@@ -37,8 +38,8 @@ use crate::host::journal::{self, Found, HostJournal, Loss};
 use crate::host::machine::HostMachine;
 use crate::host::paths::{CURRENT_SYSTEM, Limits, Paths};
 use crate::host::{salvage, system};
-use crate::identity::{self, Attestation, Imds, Terms};
-use crate::session::{self, Session};
+use crate::identity::{self, Attestation, Imds, Lost, Standing, Terms};
+use crate::session::{self, Handle, Session};
 use crate::telemetry::Chain;
 use crate::trust::{self, Roots};
 
@@ -102,13 +103,13 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
         door: Door { host: host.clone(), closed: closed(loss) },
         trust,
     };
-    let wanted = handle.assignments();
+    let (wanted, line) = (handle.assignments(), handle.clone());
 
     let mut tasks = JoinSet::new();
     let activation =
         tasks.spawn(async move { Done::Activation(drive::drive(state, ports, wanted).await) });
     tasks.spawn(async move {
-        keep_session(session, &config, ca, &host.system, tls_clock).await;
+        keep_session(session, &config, ca, &host.system, tls_clock, &line).await;
         Done::Session
     });
     let ending = tokio::select! {
@@ -157,6 +158,7 @@ async fn keep_session(
     ca: Vec<CertificateDer<'static>>,
     system: &str,
     clock: Arc<HostClock>,
+    line: &Handle,
 ) {
     let terms = Terms {
         fleet: config.fleet.clone(),
@@ -170,19 +172,39 @@ async fn keep_session(
         state_directory: config.state_directory.clone(),
         clock,
     };
-    let enrolled = identity::obtain(&terms).await;
-    info!(host:% = enrolled.host; "this machine is a host of {}", config.fleet);
-    let tls = match terms.tls(Some(enrolled.identity)) {
-        Ok(tls) => tls,
-        Err(error) => {
-            let path = config.state_directory.join("identity");
-            error!("cannot use `{}`: {}; remove it and enrol anew", path.display(), Chain(&error));
-            // What is being activated must not end for that.
-            return std::future::pending().await;
-        }
-    };
     let (state_directory, process) = (&config.state_directory, process());
-    session.keep(&config.control_plane, tls, || hello(state_directory, system, &process)).await;
+    let mut standing = Standing::Unknown;
+    loop {
+        let enrolled = identity::obtain(&terms, standing).await;
+        info!(host:% = enrolled.host; "this machine is a host of {}", config.fleet);
+        let shown = Identity {
+            chain: enrolled.identity.chain.clone(),
+            key: enrolled.identity.key.clone_key(),
+        };
+        let tls = match terms.tls(Some(shown)) {
+            Ok(tls) => tls,
+            Err(error) => {
+                let path = state_directory.join("identity");
+                error!(
+                    "cannot use `{}`: {}; remove it and enrol anew",
+                    path.display(),
+                    Chain(&error)
+                );
+                // What is being activated must not end for that.
+                return std::future::pending().await;
+            }
+        };
+        let (shown, tls) = watch::channel(Arc::new(tls));
+        let hello = || hello(state_directory, system, &process);
+        standing = tokio::select! {
+            () = session.keep(&config.control_plane, tls, hello) => return,
+            lost = identity::keep(&terms, &enrolled, line, &shown) => match lost {
+                Lost::Expired => Standing::Unknown,
+                Lost::Replaced => Standing::Refused,
+            },
+        };
+        session.lost();
+    }
 }
 
 /// What the host is now; read anew for each stream.

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
+use floe_proto::id::HostId;
 use floe_proto::transport::{self, Identity};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -47,10 +48,18 @@ impl Authority {
         Identity { chain: vec![leaf], key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() }
     }
 
-    /// The certificate that a request asks for.
-    pub(crate) fn sign(&self, request: &[u8]) -> Vec<u8> {
+    /// A certificate of `host` for the key of a request.
+    pub(crate) fn sign(&self, request: &[u8], host: &HostId) -> Vec<u8> {
+        self.sign_until(request, host, 2999)
+    }
+
+    /// The same, good until that year.
+    pub(crate) fn sign_until(&self, request: &[u8], host: &HostId, year: i32) -> Vec<u8> {
         let request = request.into();
-        let request = CertificateSigningRequestParams::from_der(&request).unwrap();
+        let mut request = CertificateSigningRequestParams::from_der(&request).unwrap();
+        let id = format!("spiffe://fossable.org/host/{host}");
+        request.params.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
+        request.params.not_after = rcgen::date_time_ymd(year, 1, 1);
         request.signed_by(&self.issuer).unwrap().der().to_vec()
     }
 

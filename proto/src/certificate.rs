@@ -3,6 +3,7 @@
 //! X.509-SVID, section 2 and 4.1: exactly one URI SAN, a SPIFFE id, and no CA. Nothing is
 //! verified here: that it is of a CA and that the other end holds its key is TLS's to say.
 
+use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 
 use crate::digest::Digest;
@@ -39,10 +40,9 @@ impl Certificate {
         }
         let names = certificate.subject_alternative_name().map_err(|_| Error::Malformed)?;
         let names = names.map(|names| names.value.general_names.as_slice()).unwrap_or_default();
-        let mut ids = names.iter().filter_map(|name| match name {
-            GeneralName::URI(uri) => Some(*uri),
-            _ => None,
-        });
+        let mut ids = names
+            .iter()
+            .filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None });
         let (Some(id), None) = (ids.next(), ids.next()) else { return Err(Error::Speaker) };
         let at = |seconds: i64| Timestamp::from_micros(seconds.saturating_mul(1_000_000));
         Ok(Self {
@@ -53,6 +53,28 @@ impl Certificate {
         })
     }
 }
+
+/// Takes certificates apart that stand one after the other, DER, the leaf first.
+///
+/// # Errors
+///
+/// [`Error::Malformed`] where there is none, something else, or more than [`MAX_CHAIN`].
+pub fn chain(der: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let (mut chain, mut rest) = (Vec::new(), der);
+    while chain.is_empty() || !rest.is_empty() {
+        let (next, _) = x509_parser::parse_x509_certificate(rest).map_err(|_| Error::Malformed)?;
+        let one = rest.get(..rest.len().saturating_sub(next.len())).unwrap_or_default();
+        chain.push(CertificateDer::from(one.to_vec()));
+        rest = next;
+        if chain.len() > MAX_CHAIN {
+            return Err(Error::Malformed);
+        }
+    }
+    Ok(chain)
+}
+
+/// The longest chain that is read; ours have three certificates at most.
+pub const MAX_CHAIN: usize = 8;
 
 /// Why a certificate speaks for nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +114,18 @@ mod tests {
         assert_eq!(found.key, Digest::of(&key.subject_public_key_info()));
         assert_eq!(found.not_before.to_string(), "2026-11-22T00:00:00Z");
         assert_eq!(found.not_after.to_string(), "2026-11-23T00:00:00Z");
+    }
+
+    #[test]
+    fn a_chain_is_one_certificate_after_the_other() {
+        let (one, _) = made("spiffe://fossable.org/control", |_| ());
+        let (two, _) = made("spiffe://fossable.org/host/local-a", |_| ());
+        let both = [one.clone(), two];
+        assert_eq!(chain(&both.concat()).unwrap(), both.map(CertificateDer::from));
+        assert_eq!(chain(&[one.as_slice(), b"rest"].concat()), Err(Error::Malformed));
+        assert_eq!(chain(&one[1..]), Err(Error::Malformed));
+        assert_eq!(chain(b""), Err(Error::Malformed));
+        assert_eq!(chain(&one.repeat(MAX_CHAIN + 1)), Err(Error::Malformed));
     }
 
     #[test]

@@ -133,6 +133,28 @@ pub fn server_config(
     Ok(config)
 }
 
+/// Whether a server of the fleet would accept `chain` now: a leaf for clients, and the
+/// certificates between it and one of `ca`.
+///
+/// # Errors
+///
+/// [`Error::Tls`] where it would not.
+pub fn check_client(
+    ca: &[CertificateDer<'static>],
+    chain: &[CertificateDer<'static>],
+    clock: &dyn TimeProvider,
+) -> Result<(), Error> {
+    let roots = Arc::new(roots(ca)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider())
+        .build()
+        .map_err(|_| Error::Pem { what: "CA" })?;
+    let (Some((leaf, issuers)), Some(now)) = (chain.split_first(), clock.current_time()) else {
+        return Err(Error::Pem { what: "certificate" });
+    };
+    verifier.verify_client_cert(leaf, issuers, now)?;
+    Ok(())
+}
+
 /// A client of HTTPS for payloads, which trusts `roots`: the fleet's CA, and for a
 /// real S3 the machine's own roots besides. S3 speaks TLS 1.3 as well.
 ///

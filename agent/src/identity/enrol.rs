@@ -10,17 +10,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use floe_proto::certificate::{Certificate, MAX_CHAIN};
 use floe_proto::id::{Fleet, HostId, Role};
 use floe_proto::pb::enrolment_client::EnrolmentClient;
 use floe_proto::pb::{AwsIid, EnrolRequest, enrol_request};
+use floe_proto::spiffe::{SpiffeId, Subject};
+use floe_proto::time::Timestamp;
 use floe_proto::transport::{self, Identity, MAX_MESSAGE_BYTES};
 use log::{error, info, warn};
-use rcgen::CertificateParams;
+use rcgen::{CertificateParams, KeyPair};
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::time_provider::TimeProvider;
 use tokio::time::{sleep, timeout};
 
+use super::expired;
 use super::failure::{Error, Remedy};
 use super::imds::{self, Imds};
 use super::join;
@@ -38,10 +42,10 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(2 * 60);
 const METADATA_RETRIES: usize = 4;
 
 /// How often it is looked whether somebody changed `join.toml`.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long one call may take.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What enrolment needs to know.
 #[derive(Clone, Debug)]
@@ -71,6 +75,17 @@ impl Terms {
     pub fn tls(&self, identity: Option<Identity>) -> Result<ClientConfig, transport::Error> {
         transport::client_config_at(&self.ca, &self.fleet, identity, Arc::clone(&self.clock))
     }
+
+    /// By the clock that certificates are judged by.
+    pub(super) fn now(&self) -> Timestamp {
+        let seconds = self.clock.current_time().map_or(0, |now| now.as_secs());
+        Timestamp::from_micros(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000))
+    }
+
+    /// Where somebody may put a token.
+    pub(super) fn join_file(&self) -> PathBuf {
+        self.state_directory.join("join.toml")
+    }
 }
 
 /// How a machine proves who it is.
@@ -82,18 +97,27 @@ pub enum Attestation {
     AwsIid(Imds),
 }
 
+/// What the identity on the disk is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As much as its certificate says.
+    Unknown,
+    /// Nothing: the control plane refused it, and somebody put another token there.
+    Refused,
+}
+
 /// The identity of this machine: the one on the disk, or a new one. Waits as long as
 /// it takes; returns no error, since there is nothing else that an agent could do.
-pub async fn obtain(terms: &Terms) -> Enrolled {
+pub async fn obtain(terms: &Terms, standing: Standing) -> Enrolled {
     let store = Store::new(&terms.state_directory);
-    let path = terms.state_directory.join("join.toml");
+    let path = terms.join_file();
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     let mut patience = Backoff::new(FIRST_WAIT, LONGEST_PATIENCE);
     let mut said = String::new();
     loop {
         // Taken before the try: the file may be replaced while it goes on.
         let before = fingerprint(&path);
-        let failure = match once(terms, &store, &path).await {
+        let failure = match once(terms, standing, &store, &path).await {
             Ok(enrolled) => return enrolled,
             Err(failure) => failure,
         };
@@ -130,22 +154,31 @@ pub async fn obtain(terms: &Terms) -> Enrolled {
     }
 }
 
-async fn once(terms: &Terms, store: &Store, path: &Path) -> Result<Enrolled, Error> {
+async fn once(
+    terms: &Terms,
+    standing: Standing,
+    store: &Store,
+    path: &Path,
+) -> Result<Enrolled, Error> {
     match &terms.attestation {
-        Attestation::Token => by_token(terms, store, path).await,
-        Attestation::AwsIid(imds) => by_document(terms, store, imds, path).await,
+        Attestation::Token => by_token(terms, standing, store, path).await,
+        Attestation::AwsIid(imds) => by_document(terms, standing, store, imds, path).await,
     }
 }
 
-async fn by_token(terms: &Terms, store: &Store, path: &Path) -> Result<Enrolled, Error> {
-    if let Some(enrolled) = store.load()? {
-        discard_used(path, &enrolled);
+async fn by_token(
+    terms: &Terms,
+    standing: Standing,
+    store: &Store,
+    path: &Path,
+) -> Result<Enrolled, Error> {
+    if let Some(enrolled) = at_hand(terms, standing, store).await? {
         return Ok(enrolled);
     }
     let join = join::read(path)?;
     let attestation = enrol_request::Attestation::Token(join.token.to_string());
     let enrolled = enrol(terms, store, &join.host, attestation).await?;
-    discard_used(path, &enrolled);
+    discard_used(path, &enrolled.host);
     Ok(enrolled)
 }
 
@@ -153,6 +186,7 @@ async fn by_token(terms: &Terms, store: &Store, path: &Path) -> Result<Enrolled,
 /// copy of another instance's (catalogue T079).
 async fn by_document(
     terms: &Terms,
+    standing: Standing,
     store: &Store,
     imds: &Imds,
     path: &Path,
@@ -162,7 +196,9 @@ async fn by_document(
         Err(silent) => {
             // Somebody may have turned the service off since; a host is not lost for that.
             // If the disk is a copy, the control plane sees two of one name.
-            let Some(enrolled) = store.load()? else { return Err(silent.into()) };
+            let Some(enrolled) = at_hand(terms, standing, store).await? else {
+                return Err(silent.into());
+            };
             warn!(host:% = enrolled.host; "cannot tell whether this identity is this instance's own, going on: {}", Chain(&silent));
             return Ok(enrolled);
         }
@@ -170,7 +206,7 @@ async fn by_document(
     if let Some(other) = store.belong_to(&instance)? {
         warn!(host:% = instance; "this disk holds the identity of `{other}`, but this is `{instance}`: it was put aside, and this machine enrols as itself");
     }
-    if let Some(enrolled) = store.load()? {
+    if let Some(enrolled) = at_hand(terms, standing, store).await? {
         return Ok(enrolled);
     }
     // An operator may let in by a token whom the document does not, such as a host that
@@ -187,8 +223,23 @@ async fn by_document(
         Err(error) => return Err(error.into()),
     };
     let enrolled = enrol(terms, store, &instance, attestation).await?;
-    discard_used(path, &enrolled);
+    discard_used(path, &enrolled.host);
     Ok(enrolled)
+}
+
+/// The identity on the disk, if it is still of use; renewed where it has expired.
+async fn at_hand(
+    terms: &Terms,
+    standing: Standing,
+    store: &Store,
+) -> Result<Option<Enrolled>, Error> {
+    match (store.load()?, standing) {
+        (None, _) | (Some(_), Standing::Refused) => Ok(None),
+        (Some(enrolled), Standing::Unknown) if terms.now() < enrolled.certificate.not_after => {
+            Ok(Some(enrolled))
+        }
+        (Some(enrolled), Standing::Unknown) => expired::renew(terms, store, enrolled).await,
+    }
 }
 
 /// Asks a few times: right after the boot the network may not be there yet.
@@ -212,8 +263,8 @@ async fn enrol(
     host: &HostId,
     attestation: enrol_request::Attestation,
 ) -> Result<Enrolled, Error> {
-    let certificate = call(terms, store, host, attestation).await?;
-    store.save(host, &certificate)?;
+    let chain = call(terms, store, host, attestation).await?;
+    store.save(host, &chain)?;
     info!(host:% = host, role:% = terms.role; "enrolled");
     // The next turn of the loop would find it too; this finds it without a wait.
     store.load()?.ok_or(Error::Vanished)
@@ -225,15 +276,15 @@ async fn call(
     store: &Store,
     host: &HostId,
     attestation: enrol_request::Attestation,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Vec<CertificateDer<'static>>, Error> {
     let key = store.key()?;
-    let request = CertificateParams::default().serialize_request(&key).map_err(Error::Request)?;
+    let request = request(&key)?;
     let tls = terms.tls(None)?;
     let asking = async {
         let channel = transport::connect(&terms.control_plane, tls).await?;
         let mut client = EnrolmentClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let request = EnrolRequest {
-            certificate_request: request.der().to_vec(),
+            certificate_request: request,
             host: match &attestation {
                 enrol_request::Attestation::Token(_) => host.to_string(),
                 // The document says it.
@@ -252,13 +303,40 @@ async fn call(
     if reply.host != host.as_str() {
         return Err(Error::OtherHost { ours: host.clone(), theirs: quoted(&reply.host) });
     }
+    accept(terms, host, &key, reply.certificate, reply.issuers)
+}
+
+/// Asks for a certificate of `key`, PKCS#10, DER.
+pub(super) fn request(key: &KeyPair) -> Result<Vec<u8>, Error> {
+    let request = CertificateParams::default().serialize_request(key).map_err(Error::Request)?;
+    Ok(request.der().to_vec())
+}
+
+/// Believes a certificate only if this host can show it: of its key, of its name, and of
+/// the CA that it pins. What is stored without that would lock the host out.
+pub(super) fn accept(
+    terms: &Terms,
+    host: &HostId,
+    key: &KeyPair,
+    certificate: Vec<u8>,
+    issuers: Vec<Vec<u8>>,
+) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let chain: Vec<_> =
+        [certificate].into_iter().chain(issuers).map(CertificateDer::from).collect();
+    if chain.len() > MAX_CHAIN {
+        return Err(Error::Unusable);
+    }
+    let ours = SpiffeId { fleet: terms.fleet.clone(), subject: Subject::Host(host.clone()) };
+    let leaf = chain.first().and_then(|leaf| Certificate::read(leaf).ok());
+    if leaf.is_none_or(|leaf| leaf.id != ours) {
+        return Err(Error::Unusable);
+    }
+    transport::check_client(&terms.ca, &chain, terms.clock.as_ref()).map_err(Error::Certificate)?;
     // rustls refuses a certificate of another key.
-    let identity = Identity {
-        chain: vec![CertificateDer::from(reply.certificate.clone())],
-        key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-    };
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let identity = Identity { chain: chain.clone(), key };
     terms.tls(Some(identity)).map_err(Error::Certificate)?;
-    Ok(reply.certificate)
+    Ok(chain)
 }
 
 /// What the control plane called something, for a log.
@@ -267,8 +345,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The token is used up, or somebody left another for a machine that is enrolled.
-fn discard_used(path: &Path, enrolled: &Enrolled) {
-    let host = &enrolled.host;
+pub(super) fn discard_used(path: &Path, host: &HostId) {
     if let Ok(join) = join::read(path)
         && join.host != *host
     {

@@ -37,6 +37,10 @@ pub(super) enum Error {
     OtherHost { ours: HostId, theirs: String },
     #[error("the control plane sent a certificate that cannot be used with this machine's key")]
     Certificate(#[source] transport::Error),
+    #[error("the control plane sent a certificate that does not speak for this host")]
+    Unusable,
+    #[error("there is no connection to the control plane")]
+    Disconnected,
 }
 
 /// What may help.
@@ -86,13 +90,14 @@ impl Error {
                 imds::Error::Unreachable { .. } | imds::Error::Status { .. } => Remedy::Time,
                 imds::Error::Off | imds::Error::Malformed { .. } => lost,
             },
-            Self::Slow | Self::Vanished => Remedy::Time,
+            Self::Slow | Self::Vanished | Self::Disconnected => Remedy::Time,
             Self::Join(_)
             | Self::Request(_)
             | Self::OtherRole { .. }
             | Self::OtherHost { .. }
             | Self::OtherToken { .. }
-            | Self::Certificate(_) => lost,
+            | Self::Certificate(_)
+            | Self::Unusable => lost,
         }
     }
 
@@ -115,10 +120,14 @@ impl Error {
             Self::OtherToken { .. } => {
                 "make a token for this instance (`floe hosts token ROLE --host i-…`), or remove the file"
             }
-            Self::Connection(_) | Self::Slow => {
+            Self::Connection(_) | Self::Slow | Self::Disconnected => {
                 "check `control_plane` and `ca` in agent.toml, and that the control plane runs"
             }
-            Self::OtherHost { .. } | Self::Vanished | Self::Request(_) | Self::Certificate(_) => {
+            Self::OtherHost { .. }
+            | Self::Vanished
+            | Self::Request(_)
+            | Self::Certificate(_)
+            | Self::Unusable => {
                 "this should not happen: look at the logs of agent and control plane"
             }
         }

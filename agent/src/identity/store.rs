@@ -8,9 +8,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use floe_proto::certificate::{self, Certificate};
+use floe_proto::digest::Digest;
 use floe_proto::id::HostId;
+use floe_proto::time::Timestamp;
 use floe_proto::transport;
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use zeroize::Zeroizing;
 
@@ -19,10 +22,13 @@ use crate::durable;
 /// PKCS#8, DER.
 const KEY: &str = "key.der";
 
+/// The key of the certificate that is asked for, while another one is in use.
+const NEXT_KEY: &str = "next-key.der";
+
 /// Who the certificate is for, as text.
 const HOST: &str = "host";
 
-/// X.509, DER.
+/// X.509, DER: the certificate, and after it those of the CAs between it and the root.
 const CERTIFICATE: &str = "certificate.der";
 
 /// The directory beside, for what a copied disk brought along.
@@ -34,6 +40,21 @@ pub struct Enrolled {
     pub host: HostId,
     /// What it shows of itself.
     pub identity: transport::Identity,
+    /// What its certificate says.
+    pub certificate: Certificate,
+    /// When it came, by the clock of then; only a hint.
+    pub received: Option<Timestamp>,
+}
+
+impl Enrolled {
+    /// The key, for what is to be signed with it.
+    ///
+    /// # Errors
+    ///
+    /// [`rcgen::Error`] where it is no key of ours.
+    pub(super) fn key(&self) -> Result<KeyPair, rcgen::Error> {
+        KeyPair::try_from(self.identity.key.secret_der())
+    }
 }
 
 /// The directory with the identity.
@@ -59,40 +80,96 @@ impl Store {
         let host = self.read(HOST)?.ok_or_else(|| broken("it names no host"))?;
         let host = std::str::from_utf8(&host).ok().and_then(|host| host.trim_end().parse().ok());
         let host = host.ok_or_else(|| broken("its host is no host id"))?;
-        let key = self.read(KEY)?.ok_or_else(|| broken("there is no key"))?;
-        let identity = transport::Identity {
-            chain: vec![CertificateDer::from(certificate.to_vec())],
-            key: PrivatePkcs8KeyDer::from(key.to_vec()).into(),
-        };
-        Ok(Some(Enrolled { host, identity }))
+        let chain = certificate::chain(&certificate);
+        let chain = chain.map_err(|_| broken("its certificate is damaged"))?;
+        let certificate = chain.first().and_then(|leaf| Certificate::read(leaf).ok());
+        let certificate = certificate.ok_or_else(|| broken("its certificate is damaged"))?;
+        // Certificate and key change together, by the one rename of the certificate: it says
+        // which of the two keys is meant.
+        let keys = [self.keypair(KEY)?, self.keypair(NEXT_KEY)?];
+        let key = keys.into_iter().flatten().find(|key| is_of(&certificate, key));
+        let key = key.ok_or_else(|| broken("its key is not its certificate's"))?;
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        let identity = transport::Identity { chain, key };
+        let file = fs::metadata(self.directory.join(CERTIFICATE));
+        let received = file.and_then(|file| file.modified()).ok().map(Timestamp::from);
+        Ok(Some(Enrolled { host, identity, certificate, received }))
     }
 
-    /// This machine's key, made and stored now if it is the first time.
+    /// The key for the certificate that is asked for now: on the disk, and the same until
+    /// its certificate is saved. A host has another one in use meanwhile.
     ///
     /// # Errors
     ///
     /// [`Error::Disk`], [`Error::Key`] where none can be made, and [`Error::Broken`]
     /// for a file that is no key.
     pub(super) fn key(&self) -> Result<KeyPair, Error> {
-        if let Some(der) = self.read(KEY)? {
-            let der = PrivatePkcs8KeyDer::from(der.as_slice());
-            let what = "its key is no P-256 key";
-            return KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256)
-                .map_err(|_| Error::Broken { directory: self.directory.clone(), what });
+        self.settle()?;
+        let name = if self.read(CERTIFICATE)?.is_some() { NEXT_KEY } else { KEY };
+        if let Some(key) = self.keypair(name)? {
+            return Ok(key);
         }
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Error::Key)?;
-        self.write(KEY, &Zeroizing::new(key.serialize_der()))?;
+        self.write(name, &Zeroizing::new(key.serialize_der()))?;
         Ok(key)
     }
 
-    /// Stores the certificate of [`Self::key`]. Afterwards there is an identity.
+    /// Forgets the key of a certificate that was asked for and is not to be had.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Disk`].
+    pub(super) fn forget_next(&self) -> Result<(), Error> {
+        let file = self.directory.join(NEXT_KEY);
+        match fs::remove_file(&file) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(Error::Disk { file, source })
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Stores the certificate of [`Self::key`] and its issuers. Afterwards that is the
+    /// identity; before there was none, or another one, and never half of it.
     ///
     /// # Errors
     ///
     /// [`Error::Disk`]; then there is no identity yet, or the one that was before.
-    pub(super) fn save(&self, host: &HostId, certificate: &[u8]) -> Result<(), Error> {
+    pub(super) fn save(
+        &self,
+        host: &HostId,
+        chain: &[CertificateDer<'static>],
+    ) -> Result<(), Error> {
         self.write(HOST, format!("{host}\n").as_bytes())?;
-        self.write(CERTIFICATE, certificate)
+        self.write(
+            CERTIFICATE,
+            &chain.iter().flat_map(|one| one.iter().copied()).collect::<Vec<u8>>(),
+        )?;
+        self.settle()
+    }
+
+    /// Puts the new key in the place of the old one, once the certificate is the new one's.
+    fn settle(&self) -> Result<(), Error> {
+        let Some(chain) = self.read(CERTIFICATE)? else { return Ok(()) };
+        let Some(next) = self.keypair(NEXT_KEY)? else { return Ok(()) };
+        let leaf = certificate::chain(&chain).ok().and_then(|chain| chain.first().cloned());
+        let certificate = leaf.and_then(|leaf| Certificate::read(&leaf).ok());
+        if !certificate.is_some_and(|certificate| is_of(&certificate, &next)) {
+            return Ok(());
+        }
+        let file = self.directory.join(NEXT_KEY);
+        fs::rename(&file, self.directory.join(KEY))
+            .and_then(|()| File::open(&self.directory)?.sync_all())
+            .map_err(|source| Error::Disk { file, source })
+    }
+
+    fn keypair(&self, name: &str) -> Result<Option<KeyPair>, Error> {
+        let Some(der) = self.read(name)? else { return Ok(None) };
+        let der = PrivatePkcs8KeyDer::from(der.as_slice());
+        let what = "its key is no P-256 key";
+        KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256)
+            .map(Some)
+            .map_err(|_| Error::Broken { directory: self.directory.clone(), what })
     }
 
     /// Makes the directory `instance`'s own, before a key is made in it.
@@ -177,6 +254,10 @@ impl Store {
     }
 }
 
+fn is_of(certificate: &Certificate, key: &KeyPair) -> bool {
+    Digest::of(&key.subject_public_key_info()) == certificate.key
+}
+
 /// Why there is no identity on the disk.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -216,87 +297,5 @@ impl Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn a_key_is_made_once_and_is_for_root_alone() {
-        let state = tempfile::tempdir().unwrap();
-        let store = Store::new(state.path());
-        let first = store.key().unwrap().serialize_der();
-        assert_eq!(store.key().unwrap().serialize_der(), first);
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&state.path().join("identity")), 0o700);
-        assert_eq!(mode(&state.path().join("identity").join(KEY)), 0o600);
-    }
-
-    #[test]
-    fn without_a_certificate_there_is_no_identity() {
-        let state = tempfile::tempdir().unwrap();
-        let store = Store::new(state.path());
-        assert!(store.load().unwrap().is_none());
-        store.key().unwrap();
-        assert!(store.load().unwrap().is_none());
-        store.save(&"local-a".parse().unwrap(), b"certificate").unwrap();
-        let enrolled = store.load().unwrap().unwrap();
-        assert_eq!(enrolled.host.as_str(), "local-a");
-    }
-
-    #[test]
-    fn t079_what_a_copied_disk_brought_along_is_put_aside_without_its_key() {
-        let state = tempfile::tempdir().unwrap();
-        let store = Store::new(state.path());
-        let (original, copy): (HostId, HostId) =
-            ("i-0000000000000000a".parse().unwrap(), "i-0000000000000000b".parse().unwrap());
-        assert_eq!(store.belong_to(&original).unwrap(), None);
-        let key = store.key().unwrap().serialize_der();
-        store.save(&original, b"certificate").unwrap();
-        assert_eq!(store.belong_to(&original).unwrap(), None);
-        assert!(store.load().unwrap().is_some(), "its own identity stays");
-
-        assert_eq!(store.belong_to(&copy).unwrap().as_deref(), Some(original.as_str()));
-        assert!(store.load().unwrap().is_none());
-        assert_ne!(store.key().unwrap().serialize_der(), key);
-        let stray = state.path().join("identity.stray");
-        let evidence = fs::read(stray.join(CERTIFICATE)).unwrap();
-        assert_eq!(evidence, b"certificate");
-        assert!(!stray.join(KEY).exists());
-
-        // A power cut between putting aside and destroying.
-        fs::write(stray.join(KEY), "key").unwrap();
-        store.belong_to(&copy).unwrap();
-        assert!(!stray.join(KEY).exists());
-    }
-
-    #[test]
-    fn t079_a_key_that_waited_for_another_instance_is_not_used_either() {
-        let state = tempfile::tempdir().unwrap();
-        let store = Store::new(state.path());
-        store.belong_to(&"i-0000000000000000a".parse().unwrap()).unwrap();
-        let key = store.key().unwrap().serialize_der();
-        store.belong_to(&"i-0000000000000000b".parse().unwrap()).unwrap();
-        assert_ne!(store.key().unwrap().serialize_der(), key);
-    }
-
-    #[test]
-    fn a_name_that_a_token_gave_is_kept() {
-        let state = tempfile::tempdir().unwrap();
-        let store = Store::new(state.path());
-        store.key().unwrap();
-        store.save(&"local-www".parse().unwrap(), b"certificate").unwrap();
-        store.belong_to(&"i-0000000000000000b".parse().unwrap()).unwrap();
-        assert_eq!(store.load().unwrap().unwrap().host.as_str(), "local-www");
-    }
-
-    #[test]
-    fn what_a_crash_left_behind_does_not_stand_in_the_way() {
-        let state = tempfile::tempdir().unwrap();
-        let store = Store::new(state.path());
-        fs::create_dir(state.path().join("identity")).unwrap();
-        fs::write(state.path().join("identity/.key.der.new"), "half a k").unwrap();
-        let key = store.key().unwrap().serialize_der();
-        assert_eq!(store.key().unwrap().serialize_der(), key);
-    }
-}
+#[path = "store_tests.rs"]
+mod tests;

@@ -3,15 +3,21 @@
 use std::fs;
 use std::sync::{Arc, Mutex};
 
+use floe_proto::certificate::Certificate;
 use floe_proto::pb::enrolment_server::{Enrolment, EnrolmentServer};
 use floe_proto::pb::{
     EnrolReply, EnrolRequest, RenewExpiredReply, RenewExpiredRequest, enrol_request,
 };
+use floe_proto::renewal;
+use floe_proto::spiffe::Subject;
+use floe_proto::transport::provider;
+use rustls::pki_types::{SignatureVerificationAlgorithm, UnixTime};
+use rustls::time_provider::TimeProvider;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
 
-use super::{Attestation, Enrolled, Imds, Store, Terms, obtain};
+use super::{Attestation, Enrolled, Imds, Standing, Store, Terms, obtain};
 use crate::testing::{Authority, Metadata};
 
 #[derive(Clone)]
@@ -23,17 +29,18 @@ struct Service {
     /// Whom the document is about.
     instance: &'static str,
     asked: mpsc::UnboundedSender<EnrolRequest>,
+    renewed: Arc<Mutex<Vec<RenewExpiredRequest>>>,
 }
 
 #[tonic::async_trait]
 impl Enrolment for Service {
     async fn enrol(&self, request: Request<EnrolRequest>) -> Result<Response<EnrolReply>, Status> {
         let request = request.into_inner();
-        let certificate = self.authority.sign(&request.certificate_request);
         let host = match request.host.as_str() {
             "" => self.instance.to_owned(),
             host => host.to_owned(),
         };
+        let certificate = self.authority.sign(&request.certificate_request, &host.parse().unwrap());
         let _ = self.asked.send(request);
         match self.failures.lock().unwrap().pop() {
             Some(status) => Err(status),
@@ -48,11 +55,21 @@ impl Enrolment for Service {
 
     async fn renew_expired(
         &self,
-        _: Request<RenewExpiredRequest>,
+        request: Request<RenewExpiredRequest>,
     ) -> Result<Response<RenewExpiredReply>, Status> {
-        Err(Status::unimplemented("nobody here renews"))
+        if let Some(status) = self.failures.lock().unwrap().pop() {
+            return Err(status);
+        }
+        let request = request.into_inner();
+        let old = request.certificate.as_slice();
+        let Subject::Host(host) = Certificate::read(old).unwrap().id.subject else { panic!() };
+        let certificate = self.authority.sign(&request.certificate_request, &host);
+        self.renewed.lock().unwrap().push(request);
+        Ok(Response::new(RenewExpiredReply { certificate, issuers: vec![] }))
     }
 }
+
+const FLEET: &str = "fossable.org";
 
 /// The instance that the tests run on, and another one.
 const ITSELF: &str = "i-0000000000000000a";
@@ -61,6 +78,8 @@ const ANOTHER: &str = "i-0000000000000000b";
 struct World {
     terms: Terms,
     asked: mpsc::UnboundedReceiver<EnrolRequest>,
+    authority: Arc<Authority>,
+    renewed: Arc<Mutex<Vec<RenewExpiredRequest>>>,
     state: tempfile::TempDir,
     tasks: JoinSet<()>,
 }
@@ -71,17 +90,19 @@ async fn world(role: &'static str, failures: Vec<Status>) -> World {
     #[expect(clippy::disallowed_methods, reason = "a test asks a handful of times")]
     let (sender, asked) = mpsc::unbounded_channel();
     let failures = Arc::new(Mutex::new(failures));
+    let renewed = Arc::default();
     let service = Service {
         authority: Arc::clone(&authority),
         failures,
         role,
         instance: ITSELF,
         asked: sender,
+        renewed: Arc::clone(&renewed),
     };
     let mut tasks = JoinSet::new();
     let control_plane = authority.serve(EnrolmentServer::new(service), &mut tasks).await;
     let terms = Terms {
-        fleet: "fossable.org".parse().unwrap(),
+        fleet: FLEET.parse().unwrap(),
         role: "www.fossable.org".parse().unwrap(),
         attestation: Attestation::Token,
         control_plane,
@@ -89,10 +110,19 @@ async fn world(role: &'static str, failures: Vec<Status>) -> World {
         state_directory: state.path().to_owned(),
         clock: Arc::new(rustls::time_provider::DefaultTimeProvider),
     };
-    World { terms, asked, state, tasks }
+    World { terms, asked, authority, renewed, state, tasks }
 }
 
 impl World {
+    /// Leaves an identity on the disk, good until that year.
+    fn save(&self, host: &str, year: i32) {
+        let (store, host) = (Store::new(self.state.path()), host.parse().unwrap());
+        let key = store.key().unwrap();
+        let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
+        let leaf = self.authority.sign_until(request.der(), &host, year);
+        store.save(&host, &[leaf.into()]).unwrap();
+    }
+
     fn join_with(&self, token: &str) {
         let text = format!("host = \"local-www-1\"\ntoken = \"{token}\"\n");
         let next = self.state.path().join("join.next");
@@ -145,12 +175,12 @@ fn key(request: &EnrolRequest) -> Vec<u8> {
 async fn a_token_becomes_an_identity_and_is_gone() {
     let mut world = world("www.fossable.org", vec![]).await;
     world.join_with("floe-join-1");
-    let enrolled = obtain(&world.terms).await;
+    let enrolled = obtain(&world.terms, Standing::Unknown).await;
     assert_eq!(enrolled.host.as_str(), "local-www-1");
     assert_eq!(world.next_token().await, "floe-join-1");
     assert!(!world.has_join_file());
 
-    let again = obtain(&world.terms).await;
+    let again = obtain(&world.terms, Standing::Unknown).await;
     assert_eq!(again.identity.chain, enrolled.identity.chain, "nobody was asked again");
 }
 
@@ -158,7 +188,7 @@ async fn a_token_becomes_an_identity_and_is_gone() {
 async fn a_lost_reply_costs_nothing_since_the_key_stays_the_same() {
     let mut world = world("www.fossable.org", vec![Status::unavailable("lost")]).await;
     world.join_with("floe-join-1");
-    obtain(&world.terms).await;
+    obtain(&world.terms, Standing::Unknown).await;
     let (first, second) = (world.asked.recv().await.unwrap(), world.asked.recv().await.unwrap());
     assert_eq!(key(&first), key(&second));
 }
@@ -169,7 +199,7 @@ async fn a_refused_token_is_not_tried_again_but_another_one_is() {
     world.join_with("floe-join-1");
     let terms = world.terms.clone();
     let mut enrolling = JoinSet::new();
-    enrolling.spawn(async move { obtain(&terms).await });
+    enrolling.spawn(async move { obtain(&terms, Standing::Unknown).await });
     assert_eq!(world.next_token().await, "floe-join-1");
     assert!(world.has_join_file() && world.on_disk().is_none());
     world.join_with("floe-join-2");
@@ -184,7 +214,7 @@ async fn another_role_on_record_is_refused_and_leaves_no_identity() {
     world.join_with("floe-join-1");
     let terms = world.terms.clone();
     let mut enrolling = JoinSet::new();
-    enrolling.spawn(async move { obtain(&terms).await });
+    enrolling.spawn(async move { obtain(&terms, Standing::Unknown).await });
     assert_eq!(world.next_token().await, "floe-join-1");
     world.join_with("floe-join-2");
     // With an identity on the disk it would not ask again.
@@ -197,10 +227,10 @@ async fn another_role_on_record_is_refused_and_leaves_no_identity() {
 async fn a_document_becomes_an_identity_and_names_no_host_beside_it() {
     let mut world = world("www.fossable.org", vec![]).await;
     world.on_ec2(ITSELF).await;
-    let enrolled = obtain(&world.terms).await;
+    let enrolled = obtain(&world.terms, Standing::Unknown).await;
     assert_eq!(enrolled.host.as_str(), ITSELF);
     assert_eq!(world.next_document().await.host, "");
-    let again = obtain(&world.terms).await;
+    let again = obtain(&world.terms, Standing::Unknown).await;
     assert_eq!(again.identity.chain, enrolled.identity.chain, "nobody was asked again");
 }
 
@@ -209,7 +239,7 @@ async fn who_has_to_be_approved_asks_again_with_the_same_key() {
     let waits = Status::failed_precondition("an operator has to approve it");
     let mut world = world("www.fossable.org", vec![waits]).await;
     world.on_ec2(ITSELF).await;
-    obtain(&world.terms).await;
+    obtain(&world.terms, Standing::Unknown).await;
     let (first, second) = (world.next_document().await, world.next_document().await);
     assert_eq!(key(&first), key(&second));
 }
@@ -221,7 +251,7 @@ async fn a_token_for_the_instance_is_a_way_in_as_well() {
     world.on_ec2(ITSELF).await;
     let terms = world.terms.clone();
     let mut enrolling = JoinSet::new();
-    enrolling.spawn(async move { obtain(&terms).await });
+    enrolling.spawn(async move { obtain(&terms, Standing::Unknown).await });
     world.next_document().await;
     let join = world.state.path().join("join.toml");
     fs::write(&join, format!("host = \"{ITSELF}\"\ntoken = \"floe-join-1\"\n")).unwrap();
@@ -235,9 +265,9 @@ async fn t079_a_copied_disk_enrols_as_itself_with_a_key_of_its_own() {
     let mut world = world("www.fossable.org", vec![]).await;
     let store = Store::new(world.state.path());
     let theirs = store.key().unwrap();
-    store.save(&ANOTHER.parse().unwrap(), b"certificate").unwrap();
+    world.save(ANOTHER, 2999);
     world.on_ec2(ITSELF).await;
-    let enrolled = obtain(&world.terms).await;
+    let enrolled = obtain(&world.terms, Standing::Unknown).await;
     assert_eq!(enrolled.host.as_str(), ITSELF);
     let asked = world.next_document().await;
     assert_ne!(key(&asked), rcgen::PublicKeyData::der_bytes(&theirs));
@@ -251,7 +281,7 @@ async fn a_certificate_for_another_host_is_not_taken() {
     world.on_ec2(ANOTHER).await;
     let terms = world.terms.clone();
     let mut enrolling = JoinSet::new();
-    enrolling.spawn(async move { obtain(&terms).await });
+    enrolling.spawn(async move { obtain(&terms, Standing::Unknown).await });
     world.next_document().await;
     // It would not ask again with an identity.
     world.next_document().await;
@@ -263,9 +293,88 @@ async fn a_certificate_for_another_host_is_not_taken() {
 async fn who_is_enrolled_stays_a_host_while_the_metadata_service_is_silent() {
     let mut world = world("www.fossable.org", vec![]).await;
     world.on_ec2(ITSELF).await;
-    obtain(&world.terms).await;
+    obtain(&world.terms, Standing::Unknown).await;
     let metadata = world.on_ec2(ITSELF).await;
     let off = "HTTP/1.1 403 Forbidden\r\n\r\n".to_owned();
     metadata.instead.lock().unwrap().push(("/latest/api/token", off));
-    assert_eq!(obtain(&world.terms).await.host.as_str(), ITSELF);
+    assert_eq!(obtain(&world.terms, Standing::Unknown).await.host.as_str(), ITSELF);
+}
+
+/// A clock that stands still, in the days of the year 2026 from its first on.
+#[derive(Debug)]
+struct Day(u64);
+
+impl TimeProvider for Day {
+    fn current_time(&self) -> Option<UnixTime> {
+        const YEAR_2026: u64 = 1_767_225_600;
+        let since = std::time::Duration::from_secs(YEAR_2026 + self.0 * 24 * 3600);
+        Some(UnixTime::since_unix_epoch(since))
+    }
+}
+
+async fn expired_on(day: u64, failures: Vec<Status>) -> World {
+    let mut world = world("www.fossable.org", failures).await;
+    world.save("local-www-1", 2026);
+    world.terms.clock = Arc::new(Day(day));
+    world
+}
+
+#[tokio::test]
+async fn t081_an_expired_certificate_is_renewed_by_proof_of_its_key_and_gets_another() {
+    let lost = Status::unavailable("lost");
+    let world = expired_on(29, vec![lost]).await;
+    let old = world.on_disk().unwrap();
+    let enrolled = obtain(&world.terms, Standing::Unknown).await;
+    assert_eq!(enrolled.host.as_str(), "local-www-1");
+    assert_ne!(enrolled.certificate.key, old.certificate.key, "a key of its own");
+    let asked = world.renewed.lock().unwrap().pop().unwrap();
+    let message = renewal::message(&world.terms.fleet, &asked.certificate_request);
+    let key = old.key().unwrap();
+    let proves = |algorithm: &&dyn SignatureVerificationAlgorithm| {
+        let key = rcgen::PublicKeyData::der_bytes(&key);
+        algorithm.verify_signature(key, &message, &asked.proof).is_ok()
+    };
+    let algorithms = provider().signature_verification_algorithms.all;
+    assert!(algorithms.iter().any(proves), "signed with the old key");
+    assert_eq!(asked.certificate, old.identity.chain[0].to_vec());
+    let again = obtain(&world.terms, Standing::Unknown).await;
+    assert_eq!(again.identity.chain, enrolled.identity.chain, "nobody was asked again");
+}
+
+#[tokio::test]
+async fn t081_what_expired_long_ago_enrols_anew() {
+    let mut world = expired_on(31, vec![]).await;
+    world.join_with("floe-join-1");
+    let enrolled = obtain(&world.terms, Standing::Unknown).await;
+    assert_eq!(world.next_token().await, "floe-join-1");
+    assert!(world.renewed.lock().unwrap().is_empty());
+    assert_eq!(world.on_disk().unwrap().certificate, enrolled.certificate);
+}
+
+#[tokio::test]
+async fn t081_t082_who_is_not_renewed_waits_for_a_token_and_enrols_with_another_key() {
+    let mut world = expired_on(1, vec![Status::permission_denied("revoked")]).await;
+    let old = world.on_disk().unwrap();
+    let terms = world.terms.clone();
+    let mut enrolling = JoinSet::new();
+    enrolling.spawn(async move { obtain(&terms, Standing::Unknown).await });
+    world.join_with("floe-join-1");
+    let enrolled = enrolling.join_next().await.unwrap().unwrap();
+    assert_eq!(world.next_token().await, "floe-join-1");
+    assert_ne!(enrolled.certificate.key, old.certificate.key);
+}
+
+#[tokio::test]
+async fn t082_an_identity_that_was_refused_is_replaced_though_it_has_not_expired() {
+    let mut world = world("www.fossable.org", vec![]).await;
+    world.save("local-www-1", 2999);
+    let old = world.on_disk().unwrap();
+    world.join_with("floe-join-1");
+    let kept = obtain(&world.terms, Standing::Unknown).await;
+    assert_eq!(kept.certificate, old.certificate);
+    assert!(world.has_join_file(), "it may be needed");
+    let enrolled = obtain(&world.terms, Standing::Refused).await;
+    assert_eq!(world.next_token().await, "floe-join-1");
+    assert_ne!(enrolled.certificate.key, old.certificate.key);
+    assert!(!world.has_join_file());
 }

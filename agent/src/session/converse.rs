@@ -10,8 +10,8 @@ use log::{debug, error, info, warn};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 use tonic::transport::Channel;
+use tonic::{Code, Streaming};
 
 use super::handle::{CLOSE_TIMEOUT, Link};
 use super::outbox::Outbox;
@@ -30,6 +30,9 @@ const IN_FLIGHT: usize = 4;
 /// anew, so that no chain keeps a host from all else (docs/trust.md 2.5, catalogue T015).
 pub(super) const MAX_ROOTS: u32 = 64;
 
+/// Over how long a time hosts spread at most, when they are told to renew.
+const LONGEST_SPREAD: Duration = Duration::from_secs(24 * 3600);
+
 /// The heartbeat where the control plane names none, and its bounds, in seconds.
 const DEFAULT_HEARTBEAT: u32 = 30;
 const MAX_HEARTBEAT: u32 = 300;
@@ -40,6 +43,8 @@ pub(super) struct Ends<'a> {
     pub(super) wanted: &'a watch::Sender<Option<Assignment>>,
     pub(super) link: &'a watch::Sender<Link>,
     pub(super) roots: &'a Roots,
+    pub(super) taken: &'a watch::Sender<Option<bool>>,
+    pub(super) told: &'a watch::Sender<Option<Duration>>,
 }
 
 /// Opens a stream and serves it. Only returns when it has ended, and says why.
@@ -75,14 +80,13 @@ pub(super) async fn converse(
         seconds => seconds.min(MAX_HEARTBEAT),
     };
     info!("connected to the control plane");
+    ends.taken.send_replace(Some(true));
     ends.outbox.rewind();
     ends.link.send_replace(Some(client));
-    let ended = tokio::select! {
+    tokio::select! {
         error = listen(hear, &ends) => error,
         error = speak(say, ends.outbox, Duration::from_secs(seconds.into())) => error,
-    };
-    ends.link.send_replace(None);
-    ended
+    }
 }
 
 async fn listen(mut hear: Streaming<ToAgent>, ends: &Ends<'_>) -> Error {
@@ -112,7 +116,11 @@ fn obey(message: Heard, ends: &Ends<'_>) {
     match message {
         Heard::Welcome(_) => debug!("a second welcome came"),
         Heard::ReportReceived(received) => ends.outbox.acknowledge(&received.activation),
-        Heard::TrustRoot(_) | Heard::RenewCertificate(_) => debug!("not followed here"),
+        Heard::TrustRoot(_) => debug!("a trust root came out of its turn"),
+        Heard::RenewCertificate(renew) => {
+            let within = Duration::from_secs(renew.within_seconds.into()).min(LONGEST_SPREAD);
+            ends.told.send_replace(Some(within));
+        }
         Heard::Assignment(assignment) if assignment.manifest_envelope.len() > MAX_ENVELOPE => {
             warn!(rollout = assignment.rollout; "an assignment that is too long was left aside");
         }
@@ -163,6 +171,18 @@ pub(super) enum Error {
     /// The call failed; the status says how.
     #[error("the stream to the control plane broke")]
     Status(#[from] Box<tonic::Status>),
+}
+
+impl Error {
+    /// Whether the control plane does not take this host for one of its own.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Status(status) => {
+                matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated)
+            }
+            Self::Ended | Self::NoWelcome | Self::ManyRoots => false,
+        }
+    }
 }
 
 impl From<tonic::Status> for Error {

@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use floe_proto::digest::Digest;
-use floe_proto::pb::LocatePayloadRequest;
 use floe_proto::pb::host_session_client::HostSessionClient;
+use floe_proto::pb::{LocatePayloadRequest, RenewReply, RenewRequest};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::transport::Channel;
+use tonic::{Response, Status};
 
 use super::outbox::Outbox;
 use crate::activation::ports::{
     Assignment, Connection, Locate, NotLocated, Progress, Reports, Tell,
 };
 use crate::activation::state::Report;
+use crate::identity::Line;
 use crate::telemetry::Chain;
 
 /// How long the last messages of a process may take to be read.
@@ -32,6 +34,8 @@ pub struct Handle {
     pub(super) outbox: Arc<Outbox>,
     pub(super) link: watch::Receiver<Link>,
     pub(super) wanted: watch::Receiver<Option<Assignment>>,
+    pub(super) taken: watch::Receiver<Option<bool>>,
+    pub(super) told: watch::Receiver<Option<Duration>>,
 }
 
 impl Handle {
@@ -75,6 +79,21 @@ impl Tell for Handle {
 impl Reports for Handle {
     async fn deliver(&self, report: &Report) {
         self.outbox.deliver(report.clone()).await;
+    }
+}
+
+impl Line for Handle {
+    async fn renew(&self, request: RenewRequest) -> Option<Result<RenewReply, Status>> {
+        let mut client = self.link.borrow().clone()?;
+        Some(client.renew(request).await.map(Response::into_inner))
+    }
+
+    fn taken(&self) -> watch::Receiver<Option<bool>> {
+        self.taken.clone()
+    }
+
+    fn told(&self) -> watch::Receiver<Option<Duration>> {
+        self.told.clone()
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Session {
     wanted: watch::Sender<Option<Assignment>>,
     link: watch::Sender<Link>,
     roots: Roots,
+    taken: watch::Sender<Option<bool>>,
+    told: watch::Sender<Option<Duration>>,
 }
 
 /// A session that is not connected yet, and what others hold of it. What it hears of
@@ -45,21 +47,45 @@ pub fn open(roots: Roots) -> (Session, Handle) {
     let outbox = Arc::new(Outbox::default());
     let (wanted, wanted_receiver) = watch::channel(None);
     let (link, link_receiver) = watch::channel(None);
-    let handle =
-        Handle { outbox: Arc::clone(&outbox), link: link_receiver, wanted: wanted_receiver };
-    (Session { outbox, wanted, link, roots }, handle)
+    let (taken, taken_receiver) = watch::channel(None);
+    let (told, told_receiver) = watch::channel(None);
+    let handle = Handle {
+        outbox: Arc::clone(&outbox),
+        link: link_receiver,
+        wanted: wanted_receiver,
+        taken: taken_receiver,
+        told: told_receiver,
+    };
+    (Session { outbox, wanted, link, roots, taken, told }, handle)
 }
 
 impl Session {
     /// Keeps a stream to the control plane at `url` open until it is dropped, or was
     /// closed with [`Handle::close`]. `hello` is asked anew for each stream, since what
     /// the host runs changes; the version of the trust root is added here.
-    pub async fn keep(self, url: &str, tls: ClientConfig, hello: impl Fn() -> Hello) {
+    ///
+    /// With each change of `tls` a new stream is opened at once: the certificate was renewed.
+    pub async fn keep(
+        &self,
+        url: &str,
+        mut tls: watch::Receiver<Arc<ClientConfig>>,
+        hello: impl Fn() -> Hello,
+    ) {
+        self.taken.send_replace(None);
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         let mut said = String::new();
         loop {
             let (began, version) = (Instant::now(), self.roots.version());
-            let ended = self.once(url, tls.clone(), &hello).await;
+            let shown = ClientConfig::clone(&tls.borrow_and_update());
+            let ended = tokio::select! {
+                ended = self.once(url, shown, &hello) => ended,
+                // The link of before is used until there is the next one: nobody is cut off.
+                () = changed(&mut tls) => continue,
+            };
+            self.link.send_replace(None);
+            if ended.is_refusal() {
+                self.taken.send_replace(Some(false));
+            }
             if self.outbox.is_closing() {
                 return;
             }
@@ -77,8 +103,17 @@ impl Session {
                 warn!(wait:? = wait; "no stream to the control plane: {why}");
                 said = why;
             }
-            sleep(wait).await;
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = changed(&mut tls) => {}
+            }
         }
+    }
+
+    /// What was shown is of no use any more: there is no way to the control plane.
+    pub fn lost(&self) {
+        self.link.send_replace(None);
+        self.taken.send_replace(None);
     }
 
     async fn once(&self, url: &str, tls: ClientConfig, hello: impl Fn() -> Hello) -> Error {
@@ -87,9 +122,16 @@ impl Session {
             Err(error) => return error.into(),
         };
         let client = HostSessionClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let Self { outbox, wanted, link, roots } = self;
+        let Self { outbox, wanted, link, roots, taken, told } = self;
         let hello = Hello { root_version: roots.version(), ..hello() };
-        converse(client, hello, Ends { outbox, wanted, link, roots }).await.into()
+        converse(client, hello, Ends { outbox, wanted, link, roots, taken, told }).await.into()
+    }
+}
+
+async fn changed(tls: &mut watch::Receiver<Arc<ClientConfig>>) {
+    if tls.changed().await.is_err() {
+        // Nobody renews any more.
+        std::future::pending::<()>().await;
     }
 }
 
@@ -99,4 +141,13 @@ impl Session {
 enum Error {
     Connection(#[from] transport::Error),
     Stream(#[from] converse::Error),
+}
+
+impl Error {
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Stream(error) => error.is_refusal(),
+            Self::Connection(_) => false,
+        }
+    }
 }

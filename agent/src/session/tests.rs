@@ -1,6 +1,7 @@
 //! The session against a control plane in this process: real TLS, real gRPC.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use floe_proto::id::ActivationId;
 use floe_proto::pb;
@@ -10,6 +11,7 @@ use floe_proto::pb::to_agent::Message as Heard;
 use floe_proto::report::{Outcome, Phase};
 use floe_proto::time::Timestamp;
 use floe_proto::transport;
+use rustls::ClientConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
@@ -21,6 +23,7 @@ use crate::activation::ports::{
     Connection as _, Locate as _, News, Progress, Reports as _, Tell as _,
 };
 use crate::activation::state::{Named, Report};
+use crate::identity::Line as _;
 use crate::testing::{Authority, trust};
 use crate::trust::Roots;
 
@@ -63,7 +66,7 @@ pub(super) fn report(activation: &str) -> Report {
         running: None,
         at: Timestamp::default(),
         unchanged: false,
-        build: std::time::Duration::from_millis(7),
+        build: Duration::from_millis(7),
     }
 }
 
@@ -137,6 +140,7 @@ struct World {
     handle: Handle,
     hellos: Arc<Mutex<u32>>,
     believed: watch::Receiver<Believed>,
+    renewed: watch::Sender<Arc<ClientConfig>>,
     session: AbortHandle,
     _state: tempfile::TempDir,
     _tasks: JoinSet<()>,
@@ -155,6 +159,7 @@ async fn world() -> World {
     let roots = Roots::begin(state.path(), &fleet, &trust::root(1, &[1], &[2], &[1])).unwrap();
     let believed = roots.believed();
     let (session, handle) = open(roots);
+    let (renewed, shown) = watch::channel(Arc::new(tls));
     let hellos = Arc::new(Mutex::new(0));
     let counter = Arc::clone(&hellos);
     let session = tasks.spawn(async move {
@@ -163,9 +168,9 @@ async fn world() -> World {
             *hellos += 1;
             pb::Hello { running: format!("hello {hellos}"), ..Default::default() }
         };
-        session.keep(&url, tls, hello).await;
+        session.keep(&url, shown, hello).await;
     });
-    World { streams, handle, hellos, believed, session, _state: state, _tasks: tasks }
+    World { streams, handle, hellos, believed, renewed, session, _state: state, _tasks: tasks }
 }
 
 #[tokio::test]
@@ -304,4 +309,25 @@ async fn t015_a_long_chain_is_walked_in_pieces() {
         }
         at = end;
     }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_at_once_and_cuts_nobody_off() {
+    let mut world = world().await;
+    let mut first = world.streams.recv().await.unwrap();
+    first.hears().await;
+    first.welcome().await;
+    world.handle.connected().await;
+    let renewed = Arc::clone(&world.renewed.borrow());
+    world.renewed.send_replace(renewed);
+    let mut second = world.streams.recv().await.unwrap();
+    assert!(matches!(second.hears().await, Said::Hello(hello) if hello.running == "hello 2"));
+    assert!(world.handle.is_connected(), "by the stream of before, until this one is open");
+    second.welcome().await;
+    second.say(Heard::RenewCertificate(pb::RenewCertificate { within_seconds: 9 })).await;
+    let mut told = world.handle.told();
+    told.wait_for(|within| within == &Some(Duration::from_secs(9))).await.unwrap();
+    assert_eq!(*world.handle.taken().borrow(), Some(true));
+    drop(second.hear.send(Err(Status::permission_denied("revoked"))).await);
+    world.handle.taken().wait_for(|taken| taken == &Some(false)).await.unwrap();
 }
