@@ -17,8 +17,9 @@ use crate::host::trial::{self, Action};
 use crate::host::{guard, journal, system};
 use crate::identity::{self, Store};
 use crate::run::{self, Ending};
-use crate::status::Status;
+use crate::status::{Identity, Status, TrustRoot};
 use crate::telemetry::Chain;
+use crate::trust;
 
 /// Keeps one NixOS machine on what its fleet signed for it
 ///
@@ -183,8 +184,15 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn status(config: &Config, output: Output) -> anyhow::Result<()> {
     let state = journal::read(&config.state_directory)?.state;
-    let host = Store::new(&config.state_directory).load()?.map(|enrolled| enrolled.host);
-    let status = Status::new(config, &state, host, system::running());
+    let enrolled = Store::new(&config.state_directory).load()?;
+    let identity = enrolled
+        .map(|enrolled| Identity { host: enrolled.host, until: enrolled.certificate.not_after });
+    let pinned = std::fs::read(&config.trust_root).ok();
+    let believed =
+        pinned.and_then(|file| trust::look(&config.state_directory, &config.fleet, &file).ok());
+    let trust_root = believed
+        .map(|trust| TrustRoot { version: trust.root.version, expires: trust.root.expires });
+    let status = Status::new(config, &state, identity, trust_root, system::running());
     print(&match output {
         Output::Text => status.to_string(),
         Output::Json => serde_json::to_string_pretty(&status)?,

@@ -20,10 +20,14 @@ pub struct Status {
     pub agent: &'static str,
     /// Who this machine is, once it is enrolled.
     pub host: Option<HostId>,
+    /// Until when its certificate is good.
+    pub certificate_until: Option<Timestamp>,
     /// As configured.
     pub fleet: Fleet,
     /// As configured.
     pub role: Role,
+    /// By which bundles are judged here; absent where it cannot be read.
+    pub trust_root: Option<TrustRoot>,
     /// Where the control plane should be.
     pub control_plane: String,
     /// The system that runs now.
@@ -40,6 +44,24 @@ pub struct Status {
     pub floor: Option<Floor>,
     /// The newest time that a manifest seen here was signed at.
     pub newest_signed: Option<Timestamp>,
+}
+
+/// Who this machine is.
+#[derive(Debug)]
+pub struct Identity {
+    /// Its name.
+    pub host: HostId,
+    /// Until when its certificate is good.
+    pub until: Timestamp,
+}
+
+/// The newest trust root of this host.
+#[derive(Debug, Serialize)]
+pub struct TrustRoot {
+    /// Its number.
+    pub version: u32,
+    /// From when on nothing new is activated under it.
+    pub expires: Timestamp,
 }
 
 /// An activation that has not ended.
@@ -100,7 +122,8 @@ impl Status {
     pub fn new(
         config: &Config,
         state: &State,
-        host: Option<HostId>,
+        identity: Option<Identity>,
+        trust_root: Option<TrustRoot>,
         running: Option<Toplevel>,
     ) -> Self {
         let activation = match (&state.phase, state.phase.order()) {
@@ -130,9 +153,11 @@ impl Status {
         });
         Self {
             agent: env!("CARGO_PKG_VERSION"),
-            host,
+            certificate_until: identity.as_ref().map(|identity| identity.until),
+            host: identity.map(|identity| identity.host),
             fleet: config.fleet.clone(),
             role: config.role.clone(),
+            trust_root,
             control_plane: config.control_plane.clone(),
             running,
             phase: state.phase.name().map_or("idle", |phase| phase.as_str()),
@@ -154,8 +179,17 @@ impl fmt::Display for Status {
             Some(host) => line("host", host)?,
             None => line("host", &"not enrolled yet")?,
         }
+        if let Some(until) = &self.certificate_until {
+            line("certificate", &format_args!("good until {until}"))?;
+        }
         line("fleet", &self.fleet)?;
         line("role", &self.role)?;
+        match &self.trust_root {
+            Some(TrustRoot { version, expires }) => {
+                line("trust root", &format_args!("version {version}, until {expires}"))?;
+            }
+            None => line("trust root", &"cannot be read")?,
+        }
         line("control plane", &self.control_plane)?;
         match &self.running {
             Some(running) => line("running", running)?,
