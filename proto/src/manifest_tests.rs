@@ -1,0 +1,99 @@
+//! What a manifest may say, to the byte; and what it may not (catalogue T004).
+
+use super::*;
+
+/// A manifest in which everything is said.
+pub(crate) fn full() -> Manifest {
+    let check = |probe| Check { probe, timeout_seconds: 5 };
+    Manifest {
+        schema: 1,
+        fleet: "fossable.org".parse().unwrap(),
+        role: "www.fossable.org".parse().unwrap(),
+        epoch: Epoch::new(0),
+        serial: 42.try_into().unwrap(),
+        floor: 40.try_into().unwrap(),
+        payload: Payload { sha256: Digest::of(b"payload"), length: NonZeroU64::new(7).unwrap() },
+        created: "2026-11-22T20:28:00Z".parse().unwrap(),
+        expires: "2027-02-20T20:28:00Z".parse().unwrap(),
+        kind: Kind::Configuration,
+        system: "aarch64-linux".into(),
+        min_agent: AgentVersion::new(0, 1, 0),
+        entry: "role/configuration.nix".to_owned().try_into().unwrap(),
+        activation: Activation {
+            mode: Mode::TestThenCommit,
+            deadline_seconds: 90,
+            ignore_units: vec!["report.service".into()],
+        },
+        health: Health {
+            soak_seconds: 10,
+            checks: vec![
+                check(Probe::Unit { name: "nginx.service".into() }),
+                check(Probe::Http { url: "http://127.0.0.1/".into(), status: 200 }),
+                check(Probe::Tcp { address: "127.0.0.1:22".parse().unwrap() }),
+                check(Probe::Command { argv: vec!["/bin/true".into()] }),
+            ],
+        },
+        source: Source { revision: Some("abc".into()), dirty: false, built_by: "ada@lap".into() },
+    }
+}
+
+#[test]
+fn what_is_signed_is_this_to_the_byte() {
+    insta::assert_snapshot!(String::from_utf8(full().to_bytes().unwrap()).unwrap());
+}
+
+#[test]
+fn a_manifest_survives_its_bytes() {
+    assert_eq!(Manifest::parse(&full().to_bytes().unwrap()).unwrap(), full());
+}
+
+#[test]
+fn t004_unknown_and_duplicate_fields_are_refused_at_every_depth() {
+    let text = String::from_utf8(full().to_bytes().unwrap()).unwrap();
+    for (from, to) in [
+        (r#""schema":1"#, r#""schema":1,"more":1"#),
+        (r#""schema":1"#, r#""schema":1,"schema":1"#),
+        (r#""length":7"#, r#""length":7,"length":8"#),
+        (r#""name":"nginx.service""#, r#""name":"nginx.service","name":"x.service""#),
+        (r#""name":"nginx.service""#, r#""name":"nginx.service","more":1"#),
+        (r#""length":7"#, r#""length":7,"more":1"#),
+        (r#""soak_seconds":10"#, r#""soak_seconds":10,"more":1"#),
+        (r#""deadline_seconds":90"#, r#""deadline_seconds":90,"more":1"#),
+        (r#""timeout_seconds":5"#, r#""timeout_seconds":5,"more":1"#),
+        (r#""dirty":false"#, r#""dirty":false,"more":1"#),
+        (r#"{"unit":"#, r#"{"tcp":{"address":"127.0.0.1:1"},"unit":"#),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let twisted = text.replacen(from, to, 1);
+        // Refused by the types themselves, not only as something that floe would not write.
+        let refused = Manifest::parse(twisted.as_bytes());
+        assert!(matches!(refused, Err(Error::Json(json::Error::Malformed(_)))), "{to}");
+    }
+}
+
+#[test]
+fn a_manifest_that_contradicts_itself_is_refused() {
+    let cases: [fn(&mut Manifest); 9] = [
+        |m| m.floor = 43.try_into().unwrap(),
+        |m| m.expires = m.created,
+        |m| m.system = "x86".into(),
+        |m| m.activation.deadline_seconds = 0,
+        |m| m.health.soak_seconds = 90,
+        |m| m.health.checks[0].probe = Probe::Unit { name: "--now".into() },
+        |m| m.health.checks[1].probe = Probe::Http { url: "https://x/".into(), status: 200 },
+        |m| m.health.checks[3].probe = Probe::Command { argv: vec![] },
+        |m| m.health.checks[0].timeout_seconds = 91,
+    ];
+    for spoil in cases {
+        let mut manifest = full();
+        spoil(&mut manifest);
+        assert!(manifest.to_bytes().is_err(), "{manifest:?}");
+    }
+}
+
+#[test]
+fn an_entry_stays_inside_the_payload() {
+    for bad in ["", "/etc/x", "../x", "a/../x", "a//b", "./a", "a/", "a\0b"] {
+        assert!(Entry::try_from(bad.to_owned()).is_err(), "{bad}");
+    }
+}
