@@ -23,6 +23,11 @@ use tonic::codegen::{Service, http};
 
 pub(crate) mod trust;
 
+/// What never ends without its guard fails after this instead.
+pub(crate) async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(std::time::Duration::from_secs(10), what).await.expect("in time")
+}
+
 /// A CA, and what it issues.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,

@@ -8,7 +8,7 @@ use rustls::time_provider::TimeProvider;
 
 use super::*;
 use crate::identity::Attestation;
-use crate::testing::Authority;
+use crate::testing::{Authority, in_time};
 
 const START: i64 = 1_795_000_000;
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -201,7 +201,7 @@ async fn t081_a_certificate_that_ends_is_lost_and_said_so() {
     let mut enrolled = world.on_disk();
     enrolled.certificate.not_after = at(100);
     *world.clock.0.lock().unwrap() = 100;
-    let lost = keep(&world.terms, &enrolled, &world.line, &world.shown).await;
+    let lost = in_time(keep(&world.terms, &enrolled, &world.line, &world.shown)).await;
     assert_eq!(lost, Lost::Expired);
 }
 

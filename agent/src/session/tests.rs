@@ -24,7 +24,7 @@ use crate::activation::ports::{
 };
 use crate::activation::state::{Named, Report};
 use crate::identity::Line as _;
-use crate::testing::{Authority, trust};
+use crate::testing::{Authority, in_time, trust};
 use crate::trust::Roots;
 
 pub(super) fn id(text: &str) -> ActivationId {
@@ -301,7 +301,8 @@ async fn t015_a_long_chain_is_walked_in_pieces() {
             let _ =
                 stream.hear.send(Ok(pb::ToAgent { message: Some(Heard::TrustRoot(root)) })).await;
         }
-        world.believed.wait_for(|believed| believed.root.version == end).await.unwrap();
+        let reached = world.believed.wait_for(|believed| believed.root.version == end);
+        drop(in_time(reached).await.unwrap());
         if end < 150 {
             assert!(
                 stream.said.message().await.is_ok_and(|m| m.is_none()) || stream.hear.is_closed()

@@ -125,7 +125,7 @@ fn what_the_disk_lost_is_not_forgotten() {
 }
 
 #[test]
-fn a_file_is_believed_for_the_version_that_it_is_named_after_only() {
+fn t016_a_file_is_believed_for_the_version_that_it_is_named_after_only() {
     let host = Host::new();
     host.start(&version(1)).unwrap().offer(&version(2)).unwrap();
     fs::write(host.file(9), version(1)).unwrap();
