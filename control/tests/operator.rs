@@ -9,14 +9,12 @@
     reason = "a test that cannot go on should stop; it runs the real binary"
 )]
 
-use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+mod fleet;
 
-use serde_json::Value;
-use tempfile::TempDir;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+use fleet::Fleet;
 
 #[test]
 fn a_bundle_is_built_twice_with_one_digest_and_verifies() {
@@ -146,92 +144,4 @@ fn a_usage_error_is_code_2_and_nothing_is_done() {
     let fleet = Fleet::begin();
     fleet.floe(&["push"]).ends(2);
     fleet.floe(&["rollout", "start", "www", "0"]).ends(2);
-}
-
-/// A fleet repository with one role and a vendored nixpkgs.
-struct Fleet {
-    directory: TempDir,
-}
-
-/// How a command ended.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Fleet {
-    fn begin() -> Self {
-        let fleet = Self { directory: tempfile::tempdir().unwrap() };
-        fleet.floe(&["init", "fossable.org", "--example", "www"]).ends(0);
-        fs::create_dir(fleet.path("nixpkgs")).unwrap();
-        fs::write(fleet.path("nixpkgs/default.nix"), "{ }").unwrap();
-        let lock = "schema = 1\n[pins.nixpkgs]\npath = 'nixpkgs'\n";
-        fs::write(fleet.path("floe.lock"), lock).unwrap();
-        fleet
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn floe(&self, arguments: &[&str]) -> Ran {
-        let ran = command(self.directory.path()).args(arguments).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { code: ran.status.code().unwrap(), out: text(ran.stdout), err: text(ran.stderr) }
-    }
-
-    /// A control plane on free ports, ready when this returns.
-    fn serve(&self) -> Served {
-        let any = "127.0.0.1:0";
-        let mut process = command(self.directory.path())
-            .args(["serve", "--listen", any, "--objects-listen", any])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut next = || {
-            let line = lines.next().unwrap().unwrap();
-            line.split_whitespace().last().unwrap().to_owned()
-        };
-        let (url, _objects, credentials) = (next(), next(), next());
-        Served { process, url, credentials }
-    }
-}
-
-fn command(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_floe"));
-    for name in ["FLOE_SERVER", "FLOE_CREDENTIALS", "FLOE_REPO", "FLOE_DATA", "FLOE_LOG"] {
-        command.env_remove(name);
-    }
-    command.current_dir(directory).stdin(Stdio::null());
-    command
-}
-
-/// A control plane that is gone when this is dropped.
-struct Served {
-    process: Child,
-    url: String,
-    credentials: String,
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Ran {
-    #[track_caller]
-    fn ends(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}{}", self.out, self.err);
-        self
-    }
-
-    #[track_caller]
-    fn json(self) -> Value {
-        serde_json::from_str(&self.ends(0).out).unwrap()
-    }
 }

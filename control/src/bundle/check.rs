@@ -96,12 +96,58 @@ pub fn verify(files: &Files, root: &Verified<Root>, now: Timestamp) -> Result<Go
         .map_err(|source| Error::Refused { path: files.manifest.clone(), source })?;
     compare(&files.payload, &manifest)?;
     let contents = contents(&files.payload)?;
-    Ok(Good { manifest, contents })
+    Ok(Good { envelope, manifest, contents })
+}
+
+/// Reads `files` for somebody who is to sign them: everything that a host would look at,
+/// but the signatures. What is signed is what was looked at.
+///
+/// # Errors
+///
+/// [`Error`], of the first thing that hosts would refuse.
+pub fn signable(files: &Files, root: &Root, now: Timestamp) -> Result<(Envelope, Manifest), Error> {
+    let path = || files.manifest.clone();
+    let bytes = read_envelope(&files.manifest)?;
+    let envelope =
+        Envelope::parse(&bytes).map_err(|source| Error::Envelope { path: path(), source })?;
+    let refused = |source| Error::Refused { path: path(), source };
+    if envelope.payload_type() != manifest::TYPE {
+        let found = envelope.payload_type().escape_debug().take(120).collect();
+        return Err(refused(verify::Error::OtherKind { expected: manifest::TYPE, found }));
+    }
+    let manifest = Manifest::parse(envelope.unverified_payload())
+        .map_err(|source| Error::Manifest { path: path(), source })?;
+    if manifest.fleet != root.fleet {
+        let (ours, theirs) = (root.fleet.clone(), manifest.fleet);
+        return Err(refused(verify::Error::OtherFleet { ours, theirs }));
+    }
+    if manifest.epoch != root.epoch {
+        let (ours, theirs) = (root.epoch, manifest.epoch);
+        return Err(refused(verify::Error::OtherEpoch { ours, theirs }));
+    }
+    if now >= manifest.expires {
+        return Err(refused(verify::Error::Expired { expired: manifest.expires }));
+    }
+    compare(&files.payload, &manifest)?;
+    contents(&files.payload)?;
+    Ok((envelope, manifest))
+}
+
+/// Reads an envelope that somebody else signed, without believing it.
+///
+/// # Errors
+///
+/// [`Error::Read`] or [`Error::Envelope`].
+pub fn envelope(path: &Path) -> Result<Envelope, Error> {
+    Envelope::parse(&read_envelope(path)?)
+        .map_err(|source| Error::Envelope { path: path.to_owned(), source })
 }
 
 /// A bundle that a host would take.
 #[derive(Clone, Debug)]
 pub struct Good {
+    /// What is sent and stored, byte for byte as it was verified.
+    pub envelope: Vec<u8>,
     /// Its manifest.
     pub manifest: Verified<Manifest>,
     /// What is in its payload.
@@ -281,6 +327,11 @@ impl Error {
             Self::Envelope { .. } | Self::Manifest { .. } => {
                 "copy it again from where it was built, or build it again".into()
             }
+            Self::Refused { source: verify::Error::TooFewSignatures { .. }, .. } => {
+                "let other holders sign both files with `floe bundle sign`; if you did not expect \
+                 this, ask who made it"
+                    .into()
+            }
             Self::Refused { source, .. } => source.advice().into(),
             Self::OtherLength { .. } | Self::OtherDigest { .. } => {
                 "do not use it: copy it again from where it was built, or build it again".into()
@@ -305,14 +356,5 @@ impl Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn either_name_stands_for_both_files() {
-        let files = Files::named(Path::new("out"), "www-7");
-        assert_eq!(Files::of(Path::new("out/www-7.tar.zst")).unwrap(), files);
-        assert_eq!(Files::of(Path::new("out/www-7.manifest.json")).unwrap(), files);
-        assert!(Files::of(Path::new("out/www-7.zip")).is_err());
-    }
-}
+#[path = "check_tests.rs"]
+mod tests;

@@ -14,12 +14,14 @@
 //! | [`build`] | the payload, the same bytes for the same tree |
 //! | [`state`] | what is said about it: the manifest |
 //! | [`sign`] | the release keys; the manifest in its envelope |
+//! | [`history`] | what was published before, and what of it may be said again |
 //! | [`publish`] | the upload |
 //! | [`check`] | the way back: a bundle in files, read and verified |
 
 pub mod build;
 pub mod check;
 pub mod git;
+pub mod history;
 mod process;
 pub mod publish;
 pub mod sign;

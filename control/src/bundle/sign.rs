@@ -4,6 +4,8 @@
 //! the fleet's trust root lists it. Where the root asks for several, each holder adds a
 //! signature, and nobody publishes before there are enough.
 
+use std::path::{Path, PathBuf};
+
 use floe_proto::digest::Digest;
 use floe_proto::envelope::{self, Envelope};
 use floe_proto::id::Fleet;
@@ -74,6 +76,24 @@ pub async fn add(envelope: &mut Envelope, signers: &[Signer]) -> Result<(), Erro
     Ok(())
 }
 
+/// Takes over the signatures of `other`, a copy in the file `path` that somebody else signed.
+///
+/// # Errors
+///
+/// [`Error::Unsigned`] for a copy that no release key of `root` signed, so that nothing
+/// else takes the room of signatures; [`Error::Envelope`] for no copy, or too many.
+pub fn merge(
+    envelope: &mut Envelope,
+    other: &Envelope,
+    path: &Path,
+    root: &Root,
+) -> Result<(), Error> {
+    if Tally::of(other, root).signed.is_empty() {
+        return Err(Error::Unsigned { path: path.to_owned(), fleet: root.fleet.clone() });
+    }
+    Ok(envelope.merge(other)?)
+}
+
 /// What hosts of this trust root will believe of `envelope`.
 ///
 /// # Errors
@@ -138,6 +158,14 @@ pub enum Error {
         /// Whose trust root does not list it.
         fleet: Fleet,
     },
+    /// Nobody who counts signed it.
+    #[error("no release key of `{fleet}` signed `{}`", path.display())]
+    Unsigned {
+        /// The file.
+        path: PathBuf,
+        /// Whose trust root says so.
+        fleet: Fleet,
+    },
     /// What is to be said makes no sense.
     #[error("could not make the manifest")]
     Manifest(#[from] manifest::Error),
@@ -168,8 +196,11 @@ impl Error {
                  `floe trust add-key` adds one"
                     .into()
             }
+            Self::Unsigned { .. } => {
+                "ask who sent it; it must be signed with `floe bundle sign`".into()
+            }
             Self::Manifest(_) => "correct host.toml".into(),
-            Self::Envelope(_) => "try again".into(),
+            Self::Envelope(_) => "compare the files: all must be copies of one manifest".into(),
             Self::Refused(verify::Error::TooFewSignatures { .. }) => {
                 "`floe bundle build` it, have others sign it with `floe bundle sign`, then \
                  `floe bundle publish`"
@@ -182,7 +213,7 @@ impl Error {
     /// Whether this is a matter of trust, and not of a mistake.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Foreign { .. } | Self::Refused(_) => true,
+            Self::Foreign { .. } | Self::Unsigned { .. } | Self::Refused(_) => true,
             Self::Signer(error) => error.is_refusal(),
             Self::Manifest(_) | Self::Envelope(_) => false,
         }

@@ -41,7 +41,7 @@ fn manifest() -> Manifest {
     .unwrap()
 }
 
-fn sources(directory: &std::path::Path, numbers: &[u8]) -> Vec<KeySource> {
+fn sources(directory: &Path, numbers: &[u8]) -> Vec<KeySource> {
     let write = |number: &u8| {
         let path = directory.join(format!("{number}.pem"));
         if !path.exists() {
@@ -86,4 +86,25 @@ fn a_key_that_the_trust_root_does_not_list_for_releases_is_not_used() {
         assert!(refused.is_refusal(), "{refused}");
         assert!(refused.to_string().contains(&format!("{number}.pem")), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn copies_that_holders_signed_come_together_and_others_do_not() {
+    let (directory, root) = (tempfile::tempdir().unwrap(), trust());
+    let signed = async |number: u8, manifest: &Manifest| {
+        let signer = Signer::Key(key(number));
+        sign(manifest, &[signer]).await.unwrap()
+    };
+    let mut ours = signed(2, &manifest()).await;
+    let path = directory.path().join("from-bob.json");
+    merge(&mut ours, &signed(3, &manifest()).await, &path, &root).unwrap();
+    assert!(Tally::of(&ours, &root).is_enough());
+
+    let stranger = merge(&mut ours, &signed(9, &manifest()).await, &path, &root).unwrap_err();
+    assert!(stranger.is_refusal() && stranger.to_string().contains("from-bob.json"), "{stranger}");
+    let mut another = manifest();
+    another.source.dirty = true;
+    let another = merge(&mut ours, &signed(4, &another).await, &path, &root);
+    assert!(matches!(another, Err(Error::Envelope(envelope::Error::OtherPayload))));
+    assert_eq!(Tally::of(&ours, &root).signed.len(), 2);
 }

@@ -12,7 +12,7 @@ const OLDER: &str = r#"{"schema":1,"fleet":"fossable.org","role":"www","epoch":0
     {"probe":{"unit":{"name":"nginx.service"}},"timeout_seconds":5}]},
     "source":{"revision":"abc","dirty":true,"built_by":"ada@laptop"}}"#;
 
-fn older() -> Manifest {
+pub(crate) fn older() -> Manifest {
     Manifest::parse(OLDER.as_bytes()).unwrap()
 }
 

@@ -11,6 +11,7 @@ use floe_proto::payload::pack::Packed;
 use tempfile::NamedTempFile;
 
 use super::context::Context;
+use super::cosign;
 use super::end::{End, Stopped};
 use super::view::bundle::{BuiltView, BundleView, TallyView};
 use crate::bundle::check::{self, Claim, Files};
@@ -22,13 +23,17 @@ use crate::bundle::{build, git};
 use crate::durable;
 use crate::repository::{self, Span};
 
-/// Build a bundle into files, look into one, verify one
+/// Build a bundle into files; look into one, sign, verify or publish one
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(super) enum Bundle {
     Build(Build),
     Inspect(Inspect),
     Verify(Verify),
+    Sign(cosign::Sign),
+    Merge(cosign::Merge),
+    Publish(cosign::Publish),
+    List(cosign::List),
 }
 
 /// Build and sign a role's bundle into two files, and print its digest
@@ -93,7 +98,12 @@ pub(super) struct Verify {
 const EXAMPLES: &str = "\
 Examples:
   floe bundle build www.fossable.org --out /tmp
-  floe bundle verify /tmp/www.fossable.org-1.tar.zst";
+  floe bundle verify /tmp/www.fossable.org-1.tar.zst
+
+Where two release keys must sign:
+  floe bundle build www --serial 42 --out /tmp        # ada builds, and signs
+  floe bundle sign /tmp/www-42.manifest.json          # bob, who was sent both files
+  floe bundle publish /tmp/www-42.manifest.json && floe rollout start www 42";
 
 const BUILD_EXAMPLES: &str = "\
 Examples:
@@ -115,6 +125,10 @@ impl Bundle {
             Self::Build(build) => build.run(context).await?,
             Self::Inspect(inspect) => inspect.run(context)?,
             Self::Verify(verify) => verify.run(context)?,
+            Self::Sign(sign) => sign.run(context).await?,
+            Self::Merge(merge) => merge.run(context)?,
+            Self::Publish(publish) => Box::pin(publish.run(context)).await?,
+            Self::List(list) => list.run(context).await?,
         }
         Ok(End::Done)
     }

@@ -13,7 +13,7 @@ use super::connection;
 use super::dev;
 use super::end::Stopped;
 use super::output::Unprinted;
-use crate::bundle::{check, publish, sign, source, state, syntax};
+use crate::bundle::{check, history, publish, sign, source, state, syntax};
 use crate::trust::proposal;
 use crate::{repository, serve, signing};
 
@@ -50,6 +50,9 @@ fn judge(error: &anyhow::Error) -> Verdict {
             return advice(error.advice(), error.is_refusal());
         }
         if let Some(error) = error.downcast_ref::<check::Error>() {
+            return advice(error.advice(), error.is_refusal());
+        }
+        if let Some(error) = error.downcast_ref::<history::Error>() {
             return advice(error.advice(), error.is_refusal());
         }
         if let Some(error) = error.downcast_ref::<state::Error>() {

@@ -1,46 +1,64 @@
-//! `floe push`: build, sign, publish, roll out.
+//! `floe push`: build, sign, publish, roll out; or say again what was published before.
 //!
-//! Everything that can be wrong here is found before anything is sent: the key, the
+//! Everything that can be wrong here is found before anything is sent: the keys, the
 //! files, the newest serial. What is sent is signed, so the control plane cannot
 //! change it; what it answers is believed only as far as it is signed too.
 
 use std::io::{BufWriter, Write as _};
 
 use clap::Args;
-use floe_proto::envelope::Envelope;
 use floe_proto::id::{Role, Serial};
 use floe_proto::manifest::Manifest;
 use floe_proto::payload::pack::Packed;
 use floe_proto::pb;
 use floe_proto::root::Root;
-use floe_proto::verify::{self, Verified};
+use floe_proto::verify::Verified;
 use tempfile::NamedTempFile;
 
-use super::connection::{self, Connection};
+use super::connection::Connection;
 use super::context::Context;
 use super::end::{End, Stopped};
 use super::progress::Progress;
+use super::published::{self, Trust};
 use super::rollout::end_of;
 use super::view::push::PushView;
 use super::watch::{self, Watched};
-use crate::bundle::publish::{self, Target};
-use crate::bundle::sign::{self, Signed};
+use crate::bundle::history::{self, Entry};
+use crate::bundle::sign;
 use crate::bundle::source::Source;
 use crate::bundle::state::{self, Statement};
 use crate::bundle::syntax::{self, Parsed};
 use crate::bundle::{build, git};
-use crate::repository::Span;
+use crate::repository::{Repository, Span};
+use crate::signing::Signer;
 
 /// Build, sign and publish a role's bundle, and take it to its hosts
 ///
 /// Packs hosts/<ROLE>/ and the pins of floe.lock, signs the manifest with your release
-/// key under the next serial, uploads what the store does not have, and starts a
+/// keys under the next serial, uploads what the store does not have, and starts a
 /// rollout: one canary host, then the rest. A host that fails or goes back stops it.
+///
+/// With --revert or --renew nothing is built: what was published before is signed again
+/// under the next serial, and hosts take it like any other.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Push {
     /// Role to push: a directory below hosts/
     role: Role,
+
+    /// Go back: publish the payload of an older serial again [default: the one before]
+    #[arg(long, value_name = "SERIAL", num_args = 0..=1, conflicts_with = "renew")]
+    revert: Option<Option<Serial>>,
+
+    /// Publish the newest payload again, before (or after) its manifest expires
+    #[arg(long)]
+    renew: bool,
+
+    /// No host that has seen it may go below this serial again
+    ///
+    /// A floor that was signed before stays, also where it is not given.
+    #[arg(long, value_name = "SERIAL")]
+    floor: Option<Serial>,
 
     /// Stay until the rollout has ended; fails if it was stopped
     #[arg(long, conflicts_with_all = ["no_rollout", "dry_run"])]
@@ -68,6 +86,9 @@ Examples:
   floe push www.fossable.org --watch         # and see each host confirm or go back
   floe push www.fossable.org --dry-run       # what would be published?
   floe push www.fossable.org --no-rollout    # only publish; `floe rollout start` goes on
+  floe push www.fossable.org --revert        # back to the payload before this one
+  floe push www.fossable.org --revert 41     # or to a certain one: floe bundle list ROLE
+  floe push www.fossable.org --renew         # the same again, good for another 90 days
 
 With --watch it ends with 0 if the role's hosts confirmed, and with 1 if the rollout was
 stopped; ^C leaves, with 1 too, and the rollout goes on.";
@@ -77,46 +98,27 @@ impl Push {
         let repository = context.repository()?;
         let root = repository.trust()?;
         let signers = context.release_signers(&repository, &root, &[])?;
+        enough(&signers, &root)?;
         let progress = context.progress();
-        let source = Source::read(&repository, &self.role)?;
+        let trust = Trust { root: &root, older: repository.older_trust() };
+        let Plan { connection, manifest, payload, unchanged, again } =
+            if self.renew || self.revert.is_some() {
+                self.again(context, &repository, &trust).await?
+            } else {
+                self.build(context, &repository, &trust, &progress).await?
+            };
 
-        progress.doing(&format!("packing {}", self.role));
-        let (revision, payload, newest) =
-            tokio::join!(git::revision(repository.root()), pack(source.clone()), async {
-                let connection = context.connect_from(Some(&repository)).await?;
-                let older = repository.older_trust();
-                let newest = newest(&connection, &self.role, &root, &older).await?;
-                anyhow::Ok((connection, newest))
-            });
-        let Payload { file, packed } = payload?;
-        let (connection, newest) = newest?;
-        let unchanged =
-            newest.as_ref().is_some_and(|newest| newest.payload.sha256 == packed.digest);
-        // What hosts already run, Nix has read before.
-        if !self.no_check && !unchanged {
-            match syntax::parse(&source.directory).await? {
-                Parsed::Fine => {}
-                Parsed::NotTried => progress.note("Nix is not here: hosts find typing errors"),
-            }
-        }
-
-        let statement = Statement {
-            serial: next_serial(&self.role, newest.as_ref())?,
-            floor: Serial::FIRST,
-            now: context.now(),
-            valid_for: self.valid_for,
-            built_by: context.who(),
-        };
-        let manifest = state::state(&source, &packed, revision, statement, &root)?;
         let envelope = sign::sign(&manifest, &signers).await?;
         let signed = sign::believe(&envelope, &root, context.now())?;
         let mut view = PushView {
             role: self.role.to_string(),
-            epoch: signed.manifest.epoch.get().into(),
-            serial: signed.manifest.serial.get(),
+            epoch: manifest.epoch.get().into(),
+            serial: manifest.serial.get(),
+            again: again.map(Serial::get),
+            floor: manifest.floor.get(),
             manifest_digest: signed.manifest.digest().to_string(),
-            digest: packed.digest.to_string(),
-            length: packed.length,
+            digest: manifest.payload.sha256.to_string(),
+            length: manifest.payload.length.get(),
             unchanged,
             dry_run: self.dry_run,
             uploaded: false,
@@ -129,15 +131,87 @@ impl Push {
         }
 
         progress.doing(&format!("publishing {} serial {}", self.role, view.serial));
-        view.uploaded = publish(&connection, &signed, &file).await?;
+        let payload = payload.as_ref().map(NamedTempFile::path);
+        view.uploaded = published::publish(&connection, &signed, payload).await?;
         let mut end = End::Done;
         if !self.no_rollout {
-            let rollout = start(&connection, &signed.manifest).await?;
+            let rollout = published::start(&connection, &signed.manifest).await?;
             end = self.follow(&connection, rollout, &mut view, &progress).await?;
         }
         drop(progress);
         context.print(&view)?;
         Ok(end)
+    }
+
+    /// What is in the repository.
+    async fn build(
+        &self,
+        context: &Context,
+        repository: &Repository,
+        trust: &Trust<'_>,
+        progress: &Progress,
+    ) -> anyhow::Result<Plan> {
+        let source = Source::read(repository, &self.role)?;
+        progress.doing(&format!("packing {}", self.role));
+        let (revision, payload, newest) =
+            tokio::join!(git::revision(repository.root()), pack(source.clone()), async {
+                let connection = context.connect_from(Some(repository)).await?;
+                let newest = published::newest(&connection, &self.role, trust).await?;
+                anyhow::Ok((connection, newest))
+            });
+        let Payload { file, packed } = payload?;
+        let (connection, newest) = newest?;
+        let unchanged =
+            newest.as_ref().is_some_and(|newest| newest.manifest.payload.sha256 == packed.digest);
+        // What hosts already run, Nix has read before.
+        if !self.no_check && !unchanged {
+            match syntax::parse(&source.directory).await? {
+                Parsed::Fine => {}
+                Parsed::NotTried => progress.note("Nix is not here: hosts find typing errors"),
+            }
+        }
+        let statement = self.statement(context, newest.as_ref(), trust.root)?;
+        let manifest = state::state(&source, &packed, revision, statement, trust.root)?;
+        Ok(Plan { connection, manifest, payload: Some(file), unchanged, again: None })
+    }
+
+    /// What was published before.
+    async fn again(
+        &self,
+        context: &Context,
+        repository: &Repository,
+        trust: &Trust<'_>,
+    ) -> anyhow::Result<Plan> {
+        let connection = context.connect_from(Some(repository)).await?;
+        let asked = self.revert.flatten();
+        let entries = published::history(&connection, &self.role, trust, asked).await?;
+        let older = if self.renew {
+            history::renew(&self.role, &entries)?
+        } else {
+            history::revert(&self.role, &entries, asked)?
+        };
+        let newest = entries.first();
+        let statement = self.statement(context, newest, trust.root)?;
+        let manifest = state::again(older, statement, trust.root.epoch)?;
+        let unchanged =
+            newest.is_some_and(|newest| newest.manifest.payload.sha256 == manifest.payload.sha256);
+        let again = Some(older.serial);
+        Ok(Plan { connection, manifest, payload: None, unchanged, again })
+    }
+
+    fn statement(
+        &self,
+        context: &Context,
+        newest: Option<&Entry>,
+        root: &Root,
+    ) -> Result<Statement, history::Error> {
+        Ok(Statement {
+            serial: history::next_serial(&self.role, newest, root.epoch)?,
+            floor: history::next_floor(newest, root.epoch, self.floor),
+            now: context.now(),
+            valid_for: self.valid_for,
+            built_by: context.who(),
+        })
     }
 
     /// Watches, if that was asked for.
@@ -167,6 +241,30 @@ impl Push {
     }
 }
 
+/// What is to be signed and sent.
+struct Plan {
+    connection: Connection,
+    manifest: Manifest,
+    /// `None` where the store has it.
+    payload: Option<NamedTempFile>,
+    unchanged: bool,
+    /// The serial whose payload it is.
+    again: Option<Serial>,
+}
+
+/// Whether those who sign here are enough for hosts; before anybody touches a token.
+fn enough(signers: &[Signer], root: &Verified<Root>) -> Result<(), Stopped> {
+    let needed = root.release.threshold;
+    if usize::try_from(needed).is_ok_and(|needed| signers.len() >= needed) {
+        return Ok(());
+    }
+    Err(Stopped::refused(
+        format!("{needed} release keys must sign, and floe.toml names {} here", signers.len()),
+        "`floe bundle build` it, have others sign it with `floe bundle sign`, then `floe bundle \
+         publish`; or name more keys in `[signing]`",
+    ))
+}
+
 /// A payload in a file that is gone when this is dropped.
 struct Payload {
     file: NamedTempFile,
@@ -184,97 +282,4 @@ async fn pack(source: Source) -> anyhow::Result<Payload> {
         anyhow::Ok(Payload { file, packed })
     });
     packed.await?
-}
-
-/// The newest manifest of the role, if our own keys signed it, or keys that were ours when
-/// it was published: its number counts also after they were taken out of the trust root.
-async fn newest(
-    connection: &Connection,
-    role: &Role,
-    root: &Verified<Root>,
-    older: &[Verified<Root>],
-) -> anyhow::Result<Option<Verified<Manifest>>> {
-    let refusal = connection.refusal("ask for the newest serial");
-    let request = pb::NewestManifestRequest { role: role.to_string() };
-    let answer = connection.operator.clone().newest_manifest(request).await.map_err(refusal);
-    let envelope = match answer {
-        Ok(reply) => reply.into_inner().manifest_envelope,
-        Err(error) if error.is_not_found() => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let stopped = |why: &str| {
-        Stopped::refused(
-            format!("the control plane's newest manifest of `{role}` is not to be believed: {why}"),
-            "do not push: find out who published it, and whether trust.json is the fleet's",
-        )
-    };
-    // It may have expired since; its number counts all the same. So it is judged as of
-    // the moment at which it says that it was signed.
-    let claimed = Envelope::parse(&envelope).map_err(|error| stopped(&error.to_string()))?;
-    let claimed = Manifest::parse(claimed.unverified_payload());
-    let claimed = claimed.map_err(|error| stopped(&error.to_string()))?;
-    if claimed.epoch < root.epoch {
-        return Ok(None); // serials begin anew in each epoch
-    }
-    let newest = verify::manifest(&envelope, root, claimed.created).or_else(|refusal| {
-        let known = |root| verify::manifest(&envelope, root, claimed.created).ok();
-        older.iter().find_map(known).ok_or_else(|| stopped(&refusal.to_string()))
-    })?;
-    if newest.role != *role {
-        return Err(stopped(&format!("it is for the role `{}`", newest.role)).into());
-    }
-    Ok(Some(newest))
-}
-
-fn next_serial(role: &Role, newest: Option<&Verified<Manifest>>) -> Result<Serial, Stopped> {
-    let Some(newest) = newest else { return Ok(Serial::FIRST) };
-    newest.serial.next().ok_or_else(|| {
-        Stopped::refused(
-            format!("the serials of `{role}` have run out"),
-            "raise the epoch in the trust root",
-        )
-    })
-}
-
-/// Hands in manifest and payload; `true` if the payload had to be sent.
-async fn publish(
-    connection: &Connection,
-    signed: &Signed,
-    payload: &NamedTempFile,
-) -> anyhow::Result<bool> {
-    let mut operator = connection.operator.clone();
-    let request = pb::BeginPublicationRequest { manifest_envelope: signed.envelope.clone() };
-    let refusal = connection.refusal("publish the bundle");
-    let begun = operator.begin_publication(request).await.map_err(&refusal)?.into_inner();
-    let digest = signed.manifest.digest().to_string();
-    if begun.manifest_digest != digest {
-        return Err(Stopped::refused(
-            "the control plane took another manifest than the one that was sent",
-            "do not use this control plane",
-        )
-        .into());
-    }
-    let uploads = !begun.upload_url.is_empty();
-    if uploads {
-        let headers = begun.upload_headers.into_iter().map(|header| (header.name, header.value));
-        let target = Target { url: begun.upload_url, headers: headers.collect() };
-        let length = signed.manifest.payload.length.get();
-        publish::upload(payload.path(), length, &target, &connection.ca).await?;
-    }
-    let request = pb::FinishPublicationRequest { manifest_digest: digest };
-    operator.finish_publication(request).await.map_err(refusal)?;
-    Ok(uploads)
-}
-
-async fn start(
-    connection: &Connection,
-    manifest: &Manifest,
-) -> Result<pb::Rollout, connection::Error> {
-    let request = pb::StartRolloutRequest {
-        role: manifest.role.to_string(),
-        epoch: manifest.epoch.get().into(),
-        serial: manifest.serial.get(),
-    };
-    let started = connection.operator.clone().start_rollout(request).await;
-    Ok(started.map_err(connection.refusal("start the rollout"))?.into_inner())
 }

@@ -61,6 +61,7 @@ pub(super) const TABLE: &[Rule] = &[
     Rule::new("/floe.v1.HostSession/LocatePayload", Need::Host, Audit::Never),
     Rule::new("/floe.v1.HostSession/Renew", Need::Host, Audit::Refusals),
     Rule::new("/floe.v1.Operator/NewestManifest", Need::Viewer, Audit::Never),
+    Rule::new("/floe.v1.Operator/ListManifests", Need::Viewer, Audit::Never),
     Rule::new("/floe.v1.Operator/ShowRollout", Need::Viewer, Audit::Never),
     Rule::new("/floe.v1.Operator/WatchRollout", Need::Viewer, Audit::Never),
     Rule::new("/floe.v1.Operator/ListHosts", Need::Viewer, Audit::Never),

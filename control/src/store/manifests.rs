@@ -146,6 +146,32 @@ impl Store {
         row.as_ref().map(record).transpose()
     }
 
+    /// At most `limit` published manifests of the role, newest first; only those below
+    /// (epoch, serial), if that is given.
+    pub async fn published_manifests(
+        &self,
+        role: &Role,
+        below: Option<(Epoch, Serial)>,
+        limit: u32,
+    ) -> Result<Vec<ManifestRecord>, Error> {
+        let (epoch, serial) = match below {
+            Some((epoch, serial)) => (i64::from(epoch.get()), serial_column(serial)),
+            None => (i64::MAX, 0),
+        };
+        let rows = sqlx::query(
+            "SELECT * FROM manifests WHERE role = $1 AND published IS NOT NULL \
+             AND (epoch < $2 OR (epoch = $2 AND serial < $3)) \
+             ORDER BY epoch DESC, serial DESC LIMIT $4",
+        )
+        .bind(role.as_str())
+        .bind(epoch)
+        .bind(serial)
+        .bind(i64::from(limit))
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(record).collect()
+    }
+
     /// The role's newest published manifest.
     pub async fn newest_manifest(&self, role: &Role) -> Result<Option<ManifestRecord>, Error> {
         let row = sqlx::query(NEWEST).bind(role.as_str()).fetch_optional(self.pool()).await?;
@@ -211,6 +237,33 @@ mod tests {
         assert_eq!(store.newest_manifest(&role).await.unwrap(), Some(published));
         assert!(!store.finish_publication(&Digest::of(b"unknown"), NOW).await.unwrap());
         assert_eq!(store.begin_publication(&first).await.unwrap(), Begun::Published);
+    }
+
+    #[tokio::test]
+    async fn what_is_published_is_listed_newest_first_from_any_number_down() {
+        let (store, _dir) = store().await;
+        let epoch = |record, epoch| ManifestRecord { epoch: Epoch::new(epoch), ..record };
+        let all = [
+            manifest(1, "a"),
+            manifest(9, "b"),
+            epoch(manifest(1, "c"), 1),
+            epoch(manifest(2, "d"), 1),
+        ];
+        for record in &all {
+            store.begin_publication(record).await.unwrap();
+            assert!(store.finish_publication(&record.digest, NOW).await.unwrap());
+        }
+        store.begin_publication(&epoch(manifest(3, "begun only"), 1)).await.unwrap();
+        let listed = async |below: Option<(u32, u64)>, limit| {
+            let below = below.map(|(e, s)| (Epoch::new(e), Serial::try_from(s).unwrap()));
+            let found = store.published_manifests(&all[0].role, below, limit).await.unwrap();
+            let text = |record: ManifestRecord| String::from_utf8(record.envelope).unwrap();
+            found.into_iter().map(text).collect::<String>()
+        };
+        assert_eq!(listed(None, 10).await, "dcba");
+        assert_eq!(listed(None, 2).await, "dc");
+        assert_eq!(listed(Some((1, 2)), 2).await, "cb");
+        assert_eq!(listed(Some((0, 9)), 2).await, "a");
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ pub(super) mod image;
 pub(super) mod init;
 pub(super) mod key;
 pub(super) mod log;
+pub(super) mod manifest;
 pub(super) mod operator;
 pub(super) mod pending;
 pub(super) mod push;

@@ -11,6 +11,10 @@ pub(crate) struct PushView {
     pub(crate) role: String,
     pub(crate) epoch: u64,
     pub(crate) serial: u64,
+    /// The older serial whose payload it is; `null` where it was built.
+    pub(crate) again: Option<u64>,
+    /// No host that has seen it may go below this serial again.
+    pub(crate) floor: u64,
     /// SHA-256 of the signed manifest.
     pub(crate) manifest_digest: String,
     /// SHA-256 of the payload.
@@ -30,7 +34,11 @@ impl View for PushView {
     fn text(&self, page: Page) -> String {
         let Self { role, serial, length, .. } = self;
         let (digest, size) = (short(&self.digest), bytes(*length));
-        let same = if self.unchanged { ", the same as before" } else { "" };
+        let same = match (self.again, self.unchanged) {
+            (Some(older), _) => format!(", that of serial {older} again"),
+            (None, true) => ", the same as before".into(),
+            (None, false) => String::new(),
+        };
         if self.dry_run {
             return format!(
                 "would publish {role} serial {serial}: payload {digest}, {size}{same}\n"
@@ -64,6 +72,8 @@ mod tests {
             role: "www".into(),
             epoch: 0,
             serial: 7,
+            again: None,
+            floor: 1,
             manifest_digest: "b".repeat(64),
             digest: "a".repeat(64),
             length: 2048,
@@ -76,5 +86,8 @@ mod tests {
         insta::assert_snapshot!(serde_json::to_string_pretty(&view).unwrap());
         (view.dry_run, view.unchanged) = (true, false);
         insta::assert_snapshot!(view.text(Page::endless(Timestamp::default())));
+        view.again = Some(5);
+        let text = view.text(Page::endless(Timestamp::default()));
+        assert!(text.ends_with(", that of serial 5 again\n"), "{text}");
     }
 }

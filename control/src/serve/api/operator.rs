@@ -34,6 +34,9 @@ impl Operator {
     }
 }
 
+/// The most manifests that are looked up for one answer.
+const MAX_MANIFESTS: u32 = 64;
+
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -47,6 +50,28 @@ impl pb::operator_server::Operator for Operator {
         let newest = newest
             .ok_or_else(|| Status::not_found(format!("nothing of role `{role}` is published")))?;
         Ok(Response::new(pb::NewestManifestReply { manifest_envelope: newest.envelope }))
+    }
+
+    async fn list_manifests(
+        &self,
+        request: Request<pb::ListManifestsRequest>,
+    ) -> Result<Response<pb::ListManifestsReply>, Status> {
+        let asked = request.get_ref();
+        let role = role(&asked.role)?;
+        let below = match asked.below_serial {
+            0 => None,
+            serial => {
+                let epoch = u32::try_from(asked.below_epoch).map_err(failure::malformed)?;
+                let serial = Serial::try_from(serial).map_err(failure::malformed)?;
+                Some((Epoch::new(epoch), serial))
+            }
+        };
+        let limit = match asked.limit {
+            0 => MAX_MANIFESTS,
+            limit => limit.min(MAX_MANIFESTS),
+        };
+        let found = self.app.store.published_manifests(&role, below, limit).await;
+        Ok(Response::new(view::manifests(found.map_err(failure::of_store)?)))
     }
 
     async fn begin_publication(

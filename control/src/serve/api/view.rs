@@ -4,10 +4,11 @@ use floe_proto::id::{Epoch, HostId, Serial};
 use floe_proto::pb;
 use floe_proto::report::{Outcome, Phase};
 use floe_proto::time::Timestamp;
+use floe_proto::transport::MAX_MESSAGE_BYTES;
 
 use crate::rollout::state::{Assignment, Host, Rollout, Standing, State};
 use crate::session::presence::Presence;
-use crate::store::{Activation, HostRecord, Line};
+use crate::store::{Activation, HostRecord, Line, ManifestRecord};
 
 /// A host: what is on record, and what its session, which is newer, says instead.
 pub(super) fn host(
@@ -53,6 +54,22 @@ fn at(since: Option<&(Timestamp, String)>) -> i64 {
 
 fn why(since: Option<(Timestamp, String)>) -> String {
     since.map(|(_, reason)| reason).unwrap_or_default()
+}
+
+/// Manifests that were published, as many as fit into a message.
+pub(super) fn manifests(records: Vec<ManifestRecord>) -> pb::ListManifestsReply {
+    let mut room = MAX_MESSAGE_BYTES / 2;
+    let fits = records.into_iter().enumerate().take_while(|(at, record)| {
+        let left = room.checked_sub(record.envelope.len());
+        room = left.unwrap_or_default();
+        *at == 0 || left.is_some()
+    });
+    let manifest = |record: ManifestRecord| pb::PublishedManifest {
+        manifest_envelope: record.envelope,
+        publisher: record.publisher,
+        published: record.published.unwrap_or_default().as_micros(),
+    };
+    pb::ListManifestsReply { manifests: fits.map(|(_, record)| manifest(record)).collect() }
 }
 
 /// One activation.
