@@ -8,7 +8,7 @@ use std::fmt;
 
 use data_encoding::BASE64;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize as _, Zeroizing};
@@ -117,13 +117,15 @@ impl SecretKey {
         SigningKey::from_pkcs8_pem(pem).map(Self).map_err(|_| Error::NotAKey)
     }
 
-    /// Writes PKCS#8 PEM (RFC 8410).
+    /// Writes PKCS#8 PEM (RFC 8410) in its first version, without the public key: openssl
+    /// does not read the second (RFC 5958).
     ///
     /// # Errors
     ///
     /// [`Error::NotAKey`] where the encoder refuses, which no valid key makes it do.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
-        self.0.to_pkcs8_pem(LineEnding::LF).map_err(|_| Error::NotAKey)
+        let key = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
+        key.to_pkcs8_pem(LineEnding::LF).map_err(|_| Error::NotAKey)
     }
 
     /// The public half.
@@ -204,6 +206,8 @@ mod tests {
         let again = SecretKey::from_pem(&key().to_pem().unwrap()).unwrap();
         assert_eq!(again.public(), key().public());
         assert!(SecretKey::from_pem("-----BEGIN PRIVATE KEY-----\nAAAA\n").is_err());
+        // RFC 8410, section 10.3: the first example's form, which is 48 bytes long.
+        assert_eq!(key().to_pem().unwrap().lines().nth(1).unwrap().len(), 64);
     }
 
     #[test]

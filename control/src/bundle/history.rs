@@ -189,7 +189,7 @@ pub enum Error {
 }
 
 fn what(asked: Option<Serial>) -> String {
-    asked.map_or("no other payload".into(), |serial| format!("no serial {serial}"))
+    asked.map_or_else(|| "no other payload".into(), |serial| format!("no serial {serial}"))
 }
 
 impl Error {

@@ -12,19 +12,19 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A fleet repository with one role and a vendored nixpkgs.
-pub struct Fleet {
+pub(crate) struct Fleet {
     directory: TempDir,
 }
 
 /// How a command ended.
-pub struct Ran {
+pub(crate) struct Ran {
     code: i32,
-    pub out: String,
-    pub err: String,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Fleet {
-    pub fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let fleet = Self { directory: tempfile::tempdir().unwrap() };
         fleet.floe(&["init", "fossable.org", "--example", "www"]).ends(0);
         fs::create_dir(fleet.path("nixpkgs")).unwrap();
@@ -34,16 +34,16 @@ impl Fleet {
         fleet
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub fn floe(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn floe(&self, arguments: &[&str]) -> Ran {
         self.floe_with(&[], arguments)
     }
 
     /// The same with `variables` in the environment.
-    pub fn floe_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
+    pub(crate) fn floe_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
         let mut command = command(self.directory.path());
         let ran = command.envs(variables.iter().copied()).args(arguments).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -51,7 +51,7 @@ impl Fleet {
     }
 
     /// A control plane on free ports, ready when this returns.
-    pub fn serve(&self) -> Served {
+    pub(crate) fn serve(&self) -> Served {
         let any = "127.0.0.1:0";
         let mut process = command(self.directory.path())
             .args(["serve", "--listen", any, "--objects-listen", any])
@@ -80,10 +80,10 @@ fn command(directory: &Path) -> Command {
 }
 
 /// A control plane that is gone when this is dropped.
-pub struct Served {
+pub(crate) struct Served {
     process: Child,
-    pub url: String,
-    pub credentials: String,
+    pub(crate) url: String,
+    pub(crate) credentials: String,
 }
 
 impl Drop for Served {
@@ -95,13 +95,13 @@ impl Drop for Served {
 
 impl Ran {
     #[track_caller]
-    pub fn ends(self, code: i32) -> Self {
+    pub(crate) fn ends(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}{}", self.out, self.err);
         self
     }
 
     #[track_caller]
-    pub fn json(self) -> Value {
+    pub(crate) fn json(self) -> Value {
         serde_json::from_str(&self.ends(0).out).unwrap()
     }
 }
