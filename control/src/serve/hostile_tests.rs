@@ -27,6 +27,7 @@ async fn t092_what_is_too_long_or_compressed_is_refused_before_it_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(dir.path()).await;
     let mut channel = running.channel(None).await;
+    #[expect(clippy::disallowed_methods, reason = "a test that measures how long it was kept")]
     let begun = Instant::now();
     for (what, encoding, body, expected) in [
         // Flag, four bytes of length, message (gRPC over HTTP/2, "Length-Prefixed-Message").

@@ -47,6 +47,7 @@ async fn with_image() -> (Store, tempfile::TempDir) {
     (store, dir)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever else it is, is wrong")]
 fn waits(arrived: Arrived, why: &str) {
     match arrived {
         Arrived::Waiting(reasons) => {

@@ -110,7 +110,7 @@ mod tests {
         assert!(store.add_image(&image).await.unwrap());
         let other = ImageRecord { role: "db".parse().unwrap(), ..image.clone() };
         assert!(!store.add_image(&other).await.unwrap());
-        assert_eq!(store.images().await.unwrap(), [image.clone()]);
+        assert_eq!(store.images().await.unwrap(), std::slice::from_ref(&image));
         let remove = || store.remove_image(&image.account, &image.region, &image.id);
         assert!(remove().await.unwrap());
         assert!(!remove().await.unwrap());
