@@ -115,7 +115,7 @@ fn what_a_withdrawn_key_signed_counts_as_a_number_and_not_as_a_payload() {
 }
 
 #[test]
-fn what_nobody_of_ours_signed_is_not_listened_to() {
+fn t022_what_nobody_of_ours_signed_for_this_role_is_not_listened_to() {
     let stranger = read(&signed(9000, "X"), &role(), &trust(3, 0), &[]);
     assert!(matches!(stranger, Err(Error::Unbelieved { .. })));
     let other = read(&signed(1, "A"), &"mail".parse().unwrap(), &trust(2, 0), &[]).unwrap_err();
