@@ -29,6 +29,7 @@ use tracing::{debug, warn};
 
 use super::auth::Peer;
 use super::guests::{Guest, Guests, STRANGERS_STAY};
+use crate::clock;
 use crate::enrol::issuers::Issuers;
 
 /// How connections are accepted on one port.
@@ -50,7 +51,7 @@ pub(super) struct Acceptor {
 pub(super) struct Connection {
     tls: TlsStream<TcpStream>,
     peer: Peer,
-    /// When a stranger has to leave.
+    /// When it has to leave: a stranger soon, others when their certificate ends.
     leave: Option<Pin<Box<Sleep>>>,
     /// Comes when the issuer of its certificate is retired.
     cut: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -185,12 +186,14 @@ impl Connection {
         guests: Option<Arc<Guests>>,
         permit: OwnedSemaphorePermit,
     ) -> Option<Self> {
-        let stranger = guests.is_some() && peer.subject().is_none();
-        let guest = match guests {
-            Some(guests) => Some(guests.enter(peer.subject())?),
-            None => None,
+        let (guest, leave) = match guests {
+            Some(guests) => {
+                let left = peer.left(clock::now()).map(|left| left.saturating_add(LAST_WORDS));
+                let leave = Box::pin(sleep(left.unwrap_or(STRANGERS_STAY)));
+                (Some(guests.enter(peer.spoke())?), Some(leave))
+            }
+            None => (None, None),
         };
-        let leave = stranger.then(|| Box::pin(sleep(STRANGERS_STAY)));
         let cut = cut.map(|cut| Box::pin(cut.cancelled_owned()));
         Some(Self { tls, peer, leave, cut, _guest: guest, _permit: permit })
     }
@@ -202,6 +205,8 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a handshake may dawdle while others wait for its place.
 const CHANCE: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_millis(100);
+/// How long a connection outlives its certificate, so that streams can say why they end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Connected for Connection {
     type ConnectInfo = Peer;
@@ -269,7 +274,6 @@ mod tests {
     use tokio_rustls::TlsConnector;
 
     use super::*;
-    use crate::clock;
     use crate::enrol::ca::Authority;
 
     /// A port that holds what was accepted and reads from it; and a stranger's client.

@@ -8,6 +8,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use floe_proto::digest::Digest;
 use floe_proto::id::{Fleet, HostId};
@@ -91,13 +92,18 @@ impl Peer {
     }
 
     /// Whom it spoke for when it connected; `None` for a stranger.
-    pub(super) fn subject(&self) -> Option<&Subject> {
-        self.speaker.as_ref().map(|speaker| &speaker.subject)
+    pub(super) fn spoke(&self) -> Option<&Speaker> {
+        self.speaker.as_deref()
     }
 
     /// Whom it speaks for now; `None` for a stranger, and once it has expired.
     pub(super) fn speaker_at(&self, now: Timestamp) -> Option<&Arc<Speaker>> {
         self.speaker.as_ref().filter(|speaker| now < speaker.expires)
+    }
+
+    /// For how long its certificate is good still; `None` for a stranger.
+    pub(super) fn left(&self, now: Timestamp) -> Option<Duration> {
+        self.speaker.as_ref().map(|speaker| speaker.expires.since(now))
     }
 
     /// Where it connected from.
@@ -130,9 +136,9 @@ pub fn host_of(certificate: &[u8], fleet: &Fleet) -> Option<Host> {
 
 /// The operator who calls. For handlers of what operators may call.
 pub fn operator<T>(request: &Request<T>) -> Result<String, Status> {
-    match peer(request)?.subject() {
-        Some(Subject::Operator(name)) => Ok(name.clone()),
-        Some(Subject::Host(_) | Subject::Control) | None => {
+    match peer(request)?.speaker.as_deref() {
+        Some(Speaker { subject: Subject::Operator(name), .. }) => Ok(name.clone()),
+        Some(Speaker { subject: Subject::Host(_) | Subject::Control, .. }) | None => {
             Err(Status::permission_denied("this is for operators only"))
         }
     }
@@ -195,8 +201,6 @@ fn speaker(certificate: &[u8], fleet: &Fleet) -> Option<Speaker> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock;
     use crate::enrol::ca::{Authority, HOST_LIFETIME, RequestedKey};

@@ -10,13 +10,13 @@ use tonic::Streaming;
 use crate::store::Store;
 
 /// A machine's key, and the identity that it has by it.
-struct Machine {
+pub(super) struct Machine {
     key: KeyPair,
     certificate: Vec<u8>,
 }
 
 impl Machine {
-    fn new(key: KeyPair, certificate: Vec<u8>) -> Self {
+    pub(super) fn new(key: KeyPair, certificate: Vec<u8>) -> Self {
         Self { key, certificate }
     }
 
@@ -44,7 +44,7 @@ impl Running {
         Machine::new(key, reply.certificate)
     }
 
-    async fn renew(&self, machine: &Machine, new: &KeyPair) -> Result<Vec<u8>, Status> {
+    pub(super) async fn renew(&self, machine: &Machine, new: &KeyPair) -> Result<Vec<u8>, Status> {
         let mut session = HostSessionClient::new(self.channel(Some(machine.identity())).await);
         let asked = pb::RenewRequest { certificate_request: request(new) };
         Ok(session.renew(asked).await?.into_inner().certificate)
@@ -156,7 +156,7 @@ impl Running {
     }
 
     /// A host's open stream, after the welcome.
-    async fn session(&self, machine: &Machine, process: &str) -> Open {
+    pub(super) async fn session(&self, machine: &Machine, process: &str) -> Open {
         let mut session = HostSessionClient::new(self.channel(Some(machine.identity())).await);
         let (says, receiver) = mpsc::channel(4);
         let hello = pb::Hello { process: process.into(), ..Default::default() };
@@ -174,13 +174,13 @@ impl Running {
     }
 }
 
-struct Open {
+pub(super) struct Open {
     hears: Streaming<pb::ToAgent>,
     _says: mpsc::Sender<pb::FromAgent>,
 }
 
 impl Open {
-    async fn hear(&mut self) -> Result<pb::to_agent::Message, Status> {
+    pub(super) async fn hear(&mut self) -> Result<pb::to_agent::Message, Status> {
         let heard = timeout(Duration::from_secs(5), self.hears.message()).await;
         Ok(heard.expect("it is told at once")?.unwrap().message.unwrap())
     }
@@ -308,5 +308,18 @@ async fn t134_two_machines_with_one_identity_are_on_record_until_somebody_looks(
     assert_eq!(running.shown("local-a").await.conflict, 0);
     let nothing = running.authority().await.resolve_host(resolve()).await;
     assert_eq!(code(nothing), Code::FailedPrecondition);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t085_a_stream_does_not_outlive_the_certificate_that_opened_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let lifetime = Duration::from_secs(3);
+    let config = ServeConfig { host_lifetime: lifetime, ..settings(dir.path()) };
+    let running = Running::start_with(config).await;
+    let machine = running.machine("local-a").await;
+    let mut open = running.session(&machine, "").await;
+    let ended = timeout(lifetime + Duration::from_secs(3), open.hears.message()).await;
+    assert!(ended.expect("it ends").is_err());
     running.stop().await;
 }
