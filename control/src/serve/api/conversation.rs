@@ -144,6 +144,10 @@ where
         }
         loop {
             let Some(seat) = &mut self.seat else { return Ok(None) };
+            // First of all: what waits for a host that reads slowly is not sent after its end.
+            if let Ok(status) = seat.ended.try_recv() {
+                return Err(status);
+            }
             // Before any order: what is ordered may be signed under the newest only.
             if let Some(next) = self.roots.next(self.believes) {
                 self.believes = next.root.version;

@@ -309,3 +309,15 @@ async fn t095_who_talks_faster_than_it_is_stored_has_to_wait() {
     // What waits in the stream itself is the transport's to bound.
     assert_eq!(taken, UNSTORED + 16);
 }
+
+#[tokio::test]
+async fn t082_who_was_ended_is_not_told_what_still_waited_for_it() {
+    let world = World::start().await;
+    let mut agent = world.connect("local-a", None).await;
+    // It does not read meanwhile.
+    world.publish_root(2).await;
+    world.roll_out().await;
+    world.sessions.end(&"local-a".parse().unwrap(), Status::permission_denied("revoked"));
+    assert_eq!(agent.hear().await.unwrap_err().code(), Code::PermissionDenied);
+    assert!(agent.hears.next().await.is_none());
+}
