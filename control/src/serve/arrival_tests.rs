@@ -2,6 +2,7 @@
 
 use floe_proto::pb::admission_client::AdmissionClient;
 
+use super::certificates::Machine;
 use super::*;
 use crate::enrol::attest::{AwsConfig, Metadata, Policy};
 use crate::enrol::played::{AWS, Ec2Api, described, document};
@@ -143,5 +144,30 @@ async fn without_accounts_no_instance_enrols() {
     let fleet = Played { running, api, _dir: dir };
     let blob = fleet.launched(A);
     assert_eq!(code(fleet.ask(&blob, &key(), "").await), Code::PermissionDenied);
+    fleet.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t080_who_is_let_in_anew_has_left_its_conflict_behind() {
+    let fleet = Played::start().await;
+    let running = &fleet.running;
+    fleet.image_is("www").await;
+    let (blob, first) = (fleet.launched(A), key());
+    let reply = fleet.ask(&blob, &first, "").await.unwrap();
+    let machine = Machine::new(first, reply.certificate);
+    running.renew(&machine, &key()).await.unwrap();
+    assert_eq!(code(running.renew(&machine, &key()).await), Code::PermissionDenied);
+
+    let second = key();
+    assert_eq!(code(fleet.ask(&blob, &second, A).await), Code::FailedPrecondition);
+    fleet.decide(A, "").await.unwrap();
+    let reply = fleet.ask(&blob, &second, A).await.unwrap();
+    let mut open = running.session(&Machine::new(second, reply.certificate), "").await;
+    let begun = running.begin(envelope(1, 2)).await.unwrap();
+    running.upload(&begun).await;
+    running.finish(&begun.manifest_digest).await.unwrap();
+    let start = pb::StartRolloutRequest { role: "www".into(), epoch: 0, serial: 1 };
+    running.operator().await.start_rollout(start).await.unwrap();
+    assert!(matches!(open.hear().await, Ok(pb::to_agent::Message::Assignment(_))));
     fleet.running.stop().await;
 }

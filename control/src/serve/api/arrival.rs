@@ -11,7 +11,7 @@ use floe_proto::time::Timestamp;
 use tonic::Status;
 use tracing::{error, info, warn};
 
-use super::failure;
+use super::{failure, renewal};
 use crate::enrol::attest::{self, Refusal};
 use crate::enrol::ca::RequestedKey;
 use crate::enrol::iid::Document;
@@ -87,6 +87,7 @@ pub(super) async fn enrol(
             info!(%host, %role, address = %asking.address, "enrolled");
             // Whoever had the id before is not it any more.
             app.sessions.end(host, Status::aborted("the host enrolled anew"));
+            renewal::let_in(app, host).await?;
             Ok(pb::EnrolReply {
                 certificate: issued.certificate.to_vec(),
                 role: role.into(),

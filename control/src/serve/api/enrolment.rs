@@ -87,11 +87,7 @@ impl pb::enrolment_server::Enrolment for Enrolment {
         match app.store.redeem(&attempt, now).await.map_err(failure::of_store)? {
             Redeemed::Enrolled(role) => {
                 info!(%host, %role, %address, "enrolled");
-                // A host that came back with a new key left its conflict behind.
-                let record = app.store.host(&host).await.map_err(failure::of_store)?;
-                if record.is_some_and(|record| record.standing.conflict.is_none()) {
-                    app.sessions.resolve(&host);
-                }
+                renewal::let_in(app, &host).await?;
                 Ok(Response::new(pb::EnrolReply {
                     certificate: issued.certificate.to_vec(),
                     role: role.into(),

@@ -51,6 +51,15 @@ pub(super) async fn renew(
     }
 }
 
+/// The host enrolled: if it did so with a new key, it left its conflict behind.
+pub(super) async fn let_in(app: &App, host: &HostId) -> Result<(), Status> {
+    let record = app.store.host(host).await.map_err(failure::of_store)?;
+    if record.is_some_and(|record| record.standing.conflict.is_none()) {
+        app.sessions.resolve(host);
+    }
+    Ok(())
+}
+
 /// The host may not come back by itself.
 pub(super) fn revoked(host: &HostId) -> Status {
     warn!(%host, "refused a host that was revoked");
