@@ -205,7 +205,8 @@ impl Store {
     }
 
     /// By issuer: how many hosts have a certificate of it, and how many have one that
-    /// has expired and may still renew.
+    /// has expired and may still renew. Who never used a new one may not have got it, and
+    /// counts with the issuer of the one before as well.
     pub async fn certificates(
         &self,
         now: Timestamp,
@@ -213,8 +214,12 @@ impl Store {
         let renewable = i64::try_from(RENEWABLE.as_micros()).unwrap_or(i64::MAX);
         let rows = sqlx::query(
             "SELECT issuer, COUNT(CASE WHEN certificate_expires > $1 THEN 1 END) AS good, \
-             COUNT(CASE WHEN certificate_expires <= $1 THEN 1 END) AS expired FROM hosts \
-             WHERE revoked IS NULL AND certificate_expires > $2 GROUP BY issuer",
+             COUNT(CASE WHEN certificate_expires <= $1 THEN 1 END) AS expired FROM \
+             (SELECT issuer, certificate_expires FROM hosts WHERE revoked IS NULL UNION ALL \
+             SELECT previous_issuer AS issuer, certificate_expires FROM hosts \
+             WHERE revoked IS NULL AND previous_key IS NOT NULL AND key_used = 0 \
+             AND previous_issuer <> issuer) AS held \
+             WHERE certificate_expires > $2 GROUP BY issuer",
         )
         .bind(now.as_micros())
         .bind(now.as_micros().saturating_sub(renewable))
@@ -272,7 +277,7 @@ async fn replace(
 ) -> Result<Renewed, Error> {
     let swapped = sqlx::query(
         "UPDATE hosts SET previous_key = key_digest, key_digest = $3, generation = generation + 1, \
-         renewed = $4, key_used = 0 WHERE id = $1 AND key_digest = $2 AND revoked IS NULL",
+         previous_issuer = issuer, renewed = $4, key_used = 0 WHERE id = $1 AND key_digest = $2 AND revoked IS NULL",
     )
     .bind(renewal.host.as_str())
     .bind(renewal.presented.to_string())

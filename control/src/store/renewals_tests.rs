@@ -185,3 +185,15 @@ async fn t082_only_a_later_token_for_exactly_that_host_lets_it_back() {
     assert_eq!(standing(&store).await.conflict, None);
     assert_eq!(renew(&store, b"4", b"5", after(9)).await, Renewed::Renewed);
 }
+
+#[tokio::test]
+async fn t080_a_renewal_that_may_be_lost_leaves_the_host_with_the_issuer_before() {
+    let (store, _dir) = store().await;
+    enrolled(&store).await;
+    renew(&store, b"1", b"2", NOW).await;
+    let (old, new) = (IssuerNumber::new(1), IssuerNumber::new(2));
+    let held = store.certificates(NOW).await.unwrap();
+    assert_eq!(held, [(old, (1, 0)), (new, (1, 0))].into());
+    store.key_is_used(&host(), &Digest::of(b"2")).await.unwrap();
+    assert_eq!(store.certificates(NOW).await.unwrap(), [(new, (1, 0))].into());
+}
