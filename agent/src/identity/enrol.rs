@@ -23,6 +23,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::time_provider::TimeProvider;
 use tokio::time::{sleep, timeout};
+use tonic::Code;
 
 use super::expired;
 use super::failure::{Error, Remedy};
@@ -263,7 +264,14 @@ async fn enrol(
     host: &HostId,
     attestation: enrol_request::Attestation,
 ) -> Result<Enrolled, Error> {
-    let chain = call(terms, store, host, attestation).await?;
+    let asked = call(terms, store, host, attestation).await;
+    if let Err(Error::Refused(status)) = &asked
+        && status.code() == Code::AlreadyExists
+    {
+        // It is not the key on record, or was given up: nobody will ever certify it.
+        store.forget_next()?;
+    }
+    let chain = asked?;
     store.save(host, &chain)?;
     info!(host:% = host, role:% = terms.role; "enrolled");
     // The next turn of the loop would find it too; this finds it without a wait.

@@ -105,7 +105,7 @@ impl Store {
     /// for a file that is no key.
     pub(super) fn key(&self) -> Result<KeyPair, Error> {
         self.settle()?;
-        let name = if self.read(CERTIFICATE)?.is_some() { NEXT_KEY } else { KEY };
+        let name = self.awaited()?;
         if let Some(key) = self.keypair(name)? {
             return Ok(key);
         }
@@ -120,7 +120,7 @@ impl Store {
     ///
     /// [`Error::Disk`].
     pub(super) fn forget_next(&self) -> Result<(), Error> {
-        let file = self.directory.join(NEXT_KEY);
+        let file = self.directory.join(self.awaited()?);
         match fs::remove_file(&file) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(Error::Disk { file, source })
@@ -146,6 +146,11 @@ impl Store {
             &chain.iter().flat_map(|one| one.iter().copied()).collect::<Vec<u8>>(),
         )?;
         self.settle()
+    }
+
+    /// Where the key lies that waits for its certificate.
+    fn awaited(&self) -> Result<&'static str, Error> {
+        Ok(if self.read(CERTIFICATE)?.is_some() { NEXT_KEY } else { KEY })
     }
 
     /// Puts the new key in the place of the old one, once the certificate is the new one's.

@@ -209,6 +209,20 @@ async fn a_refused_token_is_not_tried_again_but_another_one_is() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_refused_for_good_is_not_shown_again() {
+    let taken = Status::already_exists("enrolled with another key");
+    let mut world = world("www.fossable.org", vec![taken]).await;
+    world.join_with("floe-join-1");
+    let terms = world.terms.clone();
+    let mut enrolling = JoinSet::new();
+    enrolling.spawn(async move { obtain(&terms, Standing::Unknown).await });
+    let first = world.asked.recv().await.unwrap();
+    world.join_with("floe-join-2");
+    enrolling.join_next().await.unwrap().unwrap();
+    assert_ne!(key(&world.asked.recv().await.unwrap()), key(&first));
+}
+
+#[tokio::test]
 async fn another_role_on_record_is_refused_and_leaves_no_identity() {
     let mut world = world("db.fossable.org", vec![]).await;
     world.join_with("floe-join-1");

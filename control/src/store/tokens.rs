@@ -127,7 +127,10 @@ impl Store {
         .execute(&mut *transaction)
         .await?
         .rows_affected();
-        if inserted != 1 && !attested_anew(&mut transaction, attempt, &role, now).await? {
+        if inserted != 1
+            && !is_itself(&mut transaction, attempt, &role).await?
+            && !attested_anew(&mut transaction, attempt, &role, now).await?
+        {
             // Dropping the transaction gives the token back.
             return Ok(Redeemed::OtherKey);
         }
@@ -159,6 +162,28 @@ async fn replayed(
     } else {
         Ok(Redeemed::Refused)
     }
+}
+
+/// A host that never got its first certificate asks once more, by another token: it has
+/// the key that is on record, and no other way to one.
+async fn is_itself(
+    transaction: &mut Transaction<'static, Any>,
+    attempt: &Redemption,
+    role: &Role,
+) -> Result<bool, Error> {
+    let itself = sqlx::query(
+        "UPDATE hosts SET certificate_serial = $4, certificate_expires = $5, issuer = $6 \
+         WHERE id = $1 AND role = $2 AND key_digest = $3 AND revoked IS NULL",
+    )
+    .bind(attempt.host.as_str())
+    .bind(role.as_str())
+    .bind(attempt.key.to_string())
+    .bind(&attempt.certificate_serial)
+    .bind(attempt.certificate_expires.as_micros())
+    .bind(i64::from(attempt.issuer.get()))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(itself.rows_affected() == 1)
 }
 
 /// A host that was revoked, or could not renew any more, comes back with a new key: by a
@@ -290,5 +315,32 @@ mod tests {
         assert_eq!(store.redeem(&taken, NOW).await.unwrap(), Redeemed::OtherKey);
         let free = Redemption { token: second.digest, ..attempt("local-b", b"other") };
         assert_eq!(store.redeem(&free, NOW).await.unwrap(), enrolled());
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_lost_the_reply_for_long_gets_in_by_another_token() {
+        let (store, _dir) = store().await;
+        store.add_token(&token(None)).await.unwrap();
+        store.redeem(&attempt("local-a", b"key"), NOW).await.unwrap();
+        let later = NOW.after(Duration::from_secs(600));
+        for (text, role) in [(&b"second"[..], "db"), (b"third", "www"), (b"fourth", "www")] {
+            let expires = later.after(Duration::from_secs(600));
+            let role = role.parse().unwrap();
+            let token = TokenRecord { digest: Digest::of(text), role, expires, ..token(None) };
+            store.add_token(&token).await.unwrap();
+        }
+        let with = |text: &[u8]| {
+            let (token, certificate_serial) = (Digest::of(text), "41".to_owned());
+            Redemption { token, certificate_serial, ..attempt("local-a", b"key") }
+        };
+        // Its role stays what it is.
+        assert_eq!(store.redeem(&with(b"second"), later).await.unwrap(), Redeemed::OtherKey);
+        assert_eq!(store.redeem(&with(b"third"), later).await.unwrap(), enrolled());
+        assert_eq!(store.redeem(&with(b"third"), later).await.unwrap(), enrolled());
+        // But not what was revoked.
+        let host = "local-a".parse().unwrap();
+        store.revoke(&host, "", later).await.unwrap();
+        let again = store.redeem(&with(b"fourth"), later).await.unwrap();
+        assert_eq!(again, Redeemed::OtherKey);
     }
 }
