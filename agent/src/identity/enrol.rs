@@ -117,7 +117,7 @@ pub async fn obtain(terms: &Terms, standing: Standing) -> Enrolled {
     let mut said = String::new();
     loop {
         // Taken before the try: the file may be replaced while it goes on.
-        let before = fingerprint(&path);
+        let (before, began) = (fingerprint(&path), terms.now());
         let failure = match once(terms, standing, &store, &path).await {
             Ok(enrolled) => return enrolled,
             Err(failure) => failure,
@@ -148,7 +148,11 @@ pub async fn obtain(terms: &Terms, standing: Standing) -> Enrolled {
             Remedy::JoinFile => {
                 error!("{text}; waiting for another `{}`", path.display());
                 error!("what to do: {}", failure.advice());
-                changed(&path, before).await;
+                tokio::select! {
+                    () = changed(&path, before) => {}
+                    // What had expired may be good after all.
+                    () = set_back(terms, began) => warn!("the clock was set back; trying again"),
+                }
                 backoff.reset();
             }
         }
@@ -374,6 +378,15 @@ async fn changed(path: &Path, before: Option<Fingerprint>) {
         sleep(LOOK_AGAIN).await;
     }
 }
+
+/// Waits until the clock shows less than at `began`, by more than it is ever slewed.
+async fn set_back(terms: &Terms, began: Timestamp) {
+    while began.since(terms.now()) < STEP {
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+const STEP: Duration = Duration::from_secs(60);
 
 /// Enough to see that a file was replaced.
 type Fingerprint = (std::time::SystemTime, u64, u64);

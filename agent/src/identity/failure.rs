@@ -90,13 +90,13 @@ impl Error {
                 imds::Error::Unreachable { .. } | imds::Error::Status { .. } => Remedy::Time,
                 imds::Error::Off | imds::Error::Malformed { .. } => lost,
             },
-            Self::Slow | Self::Vanished | Self::Disconnected => Remedy::Time,
+            // With a clock that is wrong, what is good is not; clocks are set.
+            Self::Slow | Self::Vanished | Self::Disconnected | Self::Certificate(_) => Remedy::Time,
             Self::Join(_)
             | Self::Request(_)
             | Self::OtherRole { .. }
             | Self::OtherHost { .. }
             | Self::OtherToken { .. }
-            | Self::Certificate(_)
             | Self::Unusable => lost,
         }
     }
@@ -123,11 +123,8 @@ impl Error {
             Self::Connection(_) | Self::Slow | Self::Disconnected => {
                 "check `control_plane` and `ca` in agent.toml, and that the control plane runs"
             }
-            Self::OtherHost { .. }
-            | Self::Vanished
-            | Self::Request(_)
-            | Self::Certificate(_)
-            | Self::Unusable => {
+            Self::Certificate(_) => "check the clock of this machine, and `ca` in agent.toml",
+            Self::OtherHost { .. } | Self::Vanished | Self::Request(_) | Self::Unusable => {
                 "this should not happen: look at the logs of agent and control plane"
             }
         }

@@ -20,6 +20,9 @@ use tonic::{Request, Response, Status};
 use super::{Attestation, Enrolled, Imds, Standing, Store, Terms, obtain};
 use crate::testing::{Authority, Metadata, in_time};
 
+#[path = "clock_tests.rs"]
+mod clock;
+
 #[derive(Clone)]
 struct Service {
     authority: Arc<Authority>,
