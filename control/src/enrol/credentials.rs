@@ -25,6 +25,11 @@ impl Credentials {
         Self { issued, key }
     }
 
+    /// From when on it is refused.
+    pub fn expires(&self) -> Timestamp {
+        self.issued.expires
+    }
+
     /// For a TLS configuration.
     pub fn identity(&self) -> Identity {
         let key = PrivateKeyDer::Pkcs8(self.key.serialize_der().into());

@@ -26,6 +26,7 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use super::ca::{BACKDATED, Error, pem, random_serial, read, valid_from};
@@ -109,12 +110,25 @@ impl Issuers {
         }
         // The key of the newest may be lost, or the directory a part of one.
         let (current, _) = issuers.current()?;
-        let (_, root) = x509_parser::parse_x509_certificate(root).map_err(|_| Error::NoIssuer)?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(root).map_err(|_| Error::NoIssuer)?;
         let theirs = x509_parser::parse_x509_certificate(&current.certificate);
-        if theirs.is_ok_and(|(_, it)| it.verify_signature(Some(root.public_key())).is_ok()) {
-            return Ok(issuers);
+        if !theirs.is_ok_and(|(_, it)| it.verify_signature(Some(parsed.public_key())).is_ok()) {
+            return Err(Error::Unreadable { path: file(directory, current.number, "pem") });
         }
-        Err(Error::Unreadable { path: file(directory, current.number, "pem") })
+        // Nothing outlives who signed it: once the newest has expired, nobody could log in
+        // to have another one made.
+        let (number, expires) = (current.number, current.expires);
+        if expires.since(now) < LAST_DAYS {
+            match issuers.make_next(directory, root, fleet, now) {
+                Ok(next) => info!(issuer = %next, "issuer {number} expires at {expires}: rotated"),
+                Err(Error::NoRootKey { path }) => {
+                    let path = path.display();
+                    warn!("issuer {number} expires at {expires}: put the root's key at `{path}`");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(issuers)
     }
 
     /// Who signs now, and their key.
@@ -280,6 +294,9 @@ fn file(directory: &Path, number: IssuerNumber, kind: &str) -> PathBuf {
 
 /// Long, as a rotation is an operator's to begin; what it signs lives for a day.
 const ISSUER_LIFETIME: Duration = Duration::from_secs(5 * 365 * 24 * 3600);
+
+/// How long before its end the newest issuer is followed by another one at a start.
+const LAST_DAYS: Duration = Duration::from_secs(90 * 24 * 3600);
 
 #[cfg(test)]
 #[path = "issuers_tests.rs"]

@@ -98,3 +98,23 @@ fn what_the_root_itself_signed_before_there_were_issuers_is_believed_until_it_is
     assert_eq!(signer(&authority, old.der()), None);
     assert_eq!(signer(&authority, &host(&authority)), Some(1));
 }
+
+#[test]
+fn an_issuer_is_followed_by_another_before_it_expires() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = clock::now();
+    let newest = |now| {
+        let authority = Authority::open(dir.path(), &fleet(), now).unwrap();
+        authority.issuers().borrow().newest().get()
+    };
+    let day = Duration::from_secs(24 * 3600);
+    assert_eq!(newest(now), 1);
+    assert_eq!(newest(now.after(ISSUER_LIFETIME - 91 * day)), 1);
+    // With the root's key alone, and it need not be there to go on.
+    let (key, offline) = (dir.path().join("root.key"), dir.path().join("offline"));
+    fs::rename(&key, &offline).unwrap();
+    assert_eq!(newest(now.after(ISSUER_LIFETIME - 7 * day)), 1);
+    fs::rename(&offline, &key).unwrap();
+    // Also when it is too late for everybody who was logged in.
+    assert_eq!(newest(now.after(ISSUER_LIFETIME + 7 * day)), 2);
+}

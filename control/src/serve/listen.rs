@@ -89,7 +89,7 @@ pub async fn serve(
     let authority = ca::Authority::open(&data.subdirectory("ca")?, &config.fleet, now)?;
     let authority = Arc::new(authority.with_host_lifetime(config.host_lifetime));
     let names = port::names(&[&grpc, &bucket])?;
-    let (keeper, tls) = tls::Keeper::new(Arc::clone(&authority), names)?;
+    let (keeper, tls) = tls::Keeper::new(Arc::clone(&authority), names, clock::now)?;
 
     // Who talks with others ends first, so that what was said can still be stored.
     let (closing, stop) = (CancellationToken::new(), CancellationToken::new());
