@@ -348,11 +348,9 @@ struct Table {
 
 impl Table {
     /// Whether `process` had been taken over from, and speaks again. A restarted agent
-    /// is a new process, so one alone never does.
+    /// is a new process, so one alone never does. Not to say which is a name as well: who
+    /// has a copy of the identity would leave it out.
     fn comes_back(&mut self, host: &HostId, process: String) -> bool {
-        if process.is_empty() {
-            return false;
-        }
         let spoke = self.processes.entry(host.clone()).or_default();
         if spoke.back() == Some(&process) {
             return false;

@@ -46,6 +46,18 @@ async fn t134_two_machines_with_one_identity_are_seen_and_neither_is_told_anythi
 }
 
 #[tokio::test]
+async fn t134_who_does_not_say_which_process_it_is_is_seen_as_well() {
+    let sessions = sessions();
+    let _silent = open(&sessions, "local-b");
+    assert!(open(&sessions, "local-b").may_be_told(), "an agent that never says reconnects");
+    let _host = open_as(&sessions, "local-a", "one");
+    let thief = open(&sessions, "local-a");
+    assert!(thief.may_be_told());
+    assert!(!open_as(&sessions, "local-a", "one").may_be_told());
+    assert!(!thief.may_be_told());
+}
+
+#[tokio::test]
 async fn t082_a_host_that_is_ended_between_look_up_and_hello_is_ended() {
     let sessions = sessions();
     let host: HostId = "local-a".parse().unwrap();
