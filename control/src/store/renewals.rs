@@ -25,6 +25,9 @@ use crate::enrol::issuers::IssuerNumber;
 /// For how long a renewal whose new key was used still answers the same way.
 const REPLAY: Duration = Duration::from_secs(10 * 60);
 
+/// Before that a key is not replaced: each one is kept for a month.
+const LEAST_LIFE: Duration = Duration::from_secs(60);
+
 /// For how long an expired certificate still renews, by proof of its key.
 pub const RENEWABLE: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -95,6 +98,8 @@ pub enum Renewed {
     Again,
     /// The host has this key already, and asks for it with itself.
     SameKey,
+    /// The key took over a moment ago.
+    TooSoon,
     /// There is no such host.
     Unknown,
     /// The host, or this key of it, was revoked.
@@ -119,6 +124,10 @@ impl Store {
         let outcome = if renewal.presented == current {
             if renewal.new == current {
                 return Ok(Renewed::SameKey);
+            }
+            let least = (renewal.certificate_expires.since(now) / 8).min(LEAST_LIFE);
+            if standing.renewed.is_some_and(|at| now.since(at) < least) {
+                return Ok(Renewed::TooSoon);
             }
             replace(&mut transaction, renewal, standing.expires, now).await?
         } else if standing.previous_key == Some(renewal.presented)

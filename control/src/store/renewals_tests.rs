@@ -119,7 +119,7 @@ async fn t080_an_old_key_that_calls_is_a_sign_and_one_that_never_was_is_none() {
     let (store, _dir) = store().await;
     enrolled(&store).await;
     renew(&store, b"1", b"2", NOW).await;
-    renew(&store, b"2", b"3", after(1)).await;
+    renew(&store, b"2", b"3", after(60)).await;
     assert!(!store.is_conflict(&host(), &Digest::of(b"never"), NOW).await.unwrap());
     assert_eq!(standing(&store).await.conflict, None);
     assert!(store.is_conflict(&host(), &Digest::of(b"1"), NOW).await.unwrap());
@@ -139,6 +139,17 @@ async fn t080_of_many_renewals_at_once_one_wins() {
     let renewed = outcomes.iter().filter(|outcome| **outcome == Renewed::Renewed).count();
     assert_eq!(renewed, 1);
     assert_eq!(standing(&store).await.generation, 2);
+}
+
+#[tokio::test]
+async fn t095_one_host_cannot_fill_the_disk_with_its_keys() {
+    let (store, _dir) = store().await;
+    enrolled(&store).await;
+    assert_eq!(renew(&store, b"1", b"2", NOW).await, Renewed::Renewed);
+    assert_eq!(renew(&store, b"2", b"3", after(59)).await, Renewed::TooSoon);
+    // A reply that was lost is no renewal of its own, and the next is in time.
+    assert_eq!(renew(&store, b"1", b"2", after(59)).await, Renewed::Again);
+    assert_eq!(renew(&store, b"2", b"3", after(60)).await, Renewed::Renewed);
 }
 
 #[tokio::test]

@@ -45,6 +45,9 @@ pub(super) async fn renew(
         Renewed::SameKey => {
             Err(Status::invalid_argument("the request is for the key that the host has already"))
         }
+        Renewed::TooSoon => {
+            Err(Status::resource_exhausted("the host has renewed just now; try again in a minute"))
+        }
         Renewed::Unknown => Err(Status::permission_denied("this host is not on record")),
         Renewed::Revoked => Err(revoked(&id)),
         Renewed::Conflict => Err(conflict(app, &id)),
