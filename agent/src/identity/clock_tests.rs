@@ -1,6 +1,8 @@
 //! A clock that was ahead for a while.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::*;
 

@@ -11,7 +11,6 @@ use super::signer::Signer;
 /// Where a key lies.
 #[expect(clippy::large_enum_variant, reason = "a command line makes a handful of them")]
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "a command has a handful of them, for a moment")]
 pub enum KeySource {
     /// A file: PKCS#8 PEM of mode 0600, or that encrypted with a passphrase.
     File(PathBuf),
