@@ -52,6 +52,11 @@ impl Attacker {
         self.execute(replay, &[old, new]).await;
     }
 
+    /// Forgets every trust root, so that any other is taken for the first.
+    pub async fn forget_trust_roots(&self) {
+        self.execute("DELETE FROM trust_roots WHERE $1 = $1", &[""]).await;
+    }
+
     /// Changes what the newest row of the audit log says.
     pub async fn rewrite_history(&self) {
         let rewrite = "UPDATE audit_log SET actor = $1 \

@@ -63,6 +63,7 @@ async fn a_manifest_signed_by_a_foreign_key_is_refused_by_the_host_itself() {
     // The same fleet's name, other keys, and a control plane that believes them.
     let foreign = Repository::create(world.path(), "foreign").await;
     world.control.kill().await;
+    Attacker::of(&world).forget_trust_roots().await;
     world.control.start_again_for(foreign.path()).await;
     world.await_online().await;
     foreign.change(WWW, &version(666));
