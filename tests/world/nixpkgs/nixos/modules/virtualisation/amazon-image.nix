@@ -2,7 +2,7 @@
 { config, lib, ... }:
 with lib;
 {
-  imports = [ ./amazon-options.nix ./amazon-init.nix ];
+  imports = [ ../profiles/headless.nix ./amazon-options.nix ./amazon-init.nix ];
   config = {
     assertions = [ {
       assertion = config.ec2.hvm;

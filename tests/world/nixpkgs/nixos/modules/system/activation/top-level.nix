@@ -30,7 +30,7 @@ in
     ln -s ${config.system.build.etc}/etc $out/etc
     ln -s ${config.system.build.units} $out/units
     ln -s ${config.system.path} $out/sw
-    ln -s /usr $out/systemd
+    ln -s ${config.systemd.package} $out/systemd
     ${config.system.systemBuilderCommands}
     echo -n ${escapeShellArg config.system.nixos.version} > $out/nixos-version
     echo -n ${escapeShellArg config.nixpkgs.hostPlatform} > $out/system
