@@ -19,7 +19,8 @@
   ./system/activation/top-level.nix
   ./system/boot/etc.nix
   ./system/boot/kernel.nix
-  ./system/boot/loader.nix
+  ./system/boot/loader/grub/grub.nix
+  ./system/boot/loader/loader.nix
   ./system/boot/systemd.nix
   ./tasks/network-interfaces.nix
 ]

@@ -11,7 +11,11 @@ in
     buildDelay = seconds "the toplevel takes this long to build";
     buildFails = flag "the toplevel does not build";
     checkFails = flag "the pre-switch check fails";
-    bootloaderFails = flag "the boot loader cannot be installed";
+    bootloaderFails = flag "the boot loader's installer fails before it writes anything";
+    bootloaderFailsLate = flag "the boot loader's installer fails when the new menu is in place";
+    bootloaderForgetsProfiles = flag "the boot menu has no entries for other profiles than the system's";
+    kernelPanics = flag "the kernel panics instead of starting `init`";
+    bootHangs = flag "the boot never reaches multi-user.target, and no agent starts";
     activationDelay = seconds "activation takes this long before it changes anything but /etc";
     activationFails = flag "one snippet of the activation fails; the rest is done";
     activationDies = flag "activation ends early: /etc is new, /run/current-system still old";

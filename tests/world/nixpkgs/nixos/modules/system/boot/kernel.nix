@@ -1,7 +1,7 @@
 # Kernel, modules and initrd as packages, so that "needs a reboot" can be told by comparing links, as on NixOS
 # (nixos/modules/system/boot/kernel.nix, stage-1.nix). As there, the initrd is made from the modules and from systemd's
-# udev, so that it changes with either; parameters are no part of it. Nothing here is run: a
-# host shares the kernel of its machine.
+# udev, so that it changes with either; parameters are no part of it. Nothing here is run: the played boot loader looks
+# into the kernel's file to see whether it panics, and a host shares the kernel of its machine.
 { config, lib, pkgs, ... }:
 with lib;
 let
@@ -9,6 +9,7 @@ let
   kernel = pkgs.runCommand "linux-${version}" { } ''
     mkdir -p $out/lib/modules/${version}
     echo "stand-in for Linux ${version}" > $out/bzImage
+    ${optionalString config.standin.kernelPanics "echo panics >> $out/bzImage"}
   '';
   modules = pkgs.runCommand "linux-${version}-modules" { } ''
     mkdir -p $out/lib/modules

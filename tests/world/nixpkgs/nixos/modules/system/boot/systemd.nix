@@ -108,6 +108,13 @@ in
       mkdir -p $out
       ln -s /usr/bin /usr/lib $out/
     '';
+    systemd.services.standin-hang = mkIf config.standin.bootHangs {
+      description = "A boot that hangs, as asked";
+      wantedBy = [ "multi-user.target" ];
+      before = [ "network-online.target" "multi-user.target" "floe-agent.service" ];
+      script = "exec sleep infinity";
+      serviceConfig = { Type = "oneshot"; TimeoutStartSec = "infinity"; };
+    };
     systemd.timers = mapAttrs (_: s: {
       wantedBy = [ "timers.target" ];
       timerConfig.OnCalendar = s.startAt;
