@@ -34,6 +34,7 @@ use crate::activation::state::Fault;
 use crate::config::{self, Config};
 use crate::host::clock::HostClock;
 use crate::host::commit;
+use crate::host::disk::RealDisk;
 use crate::host::journal::{self, Found, HostJournal, Loss};
 use crate::host::machine::HostMachine;
 use crate::host::paths::{CURRENT_SYSTEM, Limits, Paths};
@@ -79,7 +80,7 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     let paths = paths(&config, config_path);
     notify(&[NotifyState::Ready]);
     // Waits while the dead man's guard goes back; until then a signal just kills.
-    let (journal, Found { state, loss }) = HostJournal::open(&config.state_directory)?;
+    let (journal, Found { state, loss }) = HostJournal::open(RealDisk, &config.state_directory)?;
     if loss != Loss::None && salvage::go_back(&paths).await?.is_some() {
         return Ok(Ending::HandOver(HAND_OVER_CODE));
     }

@@ -134,7 +134,7 @@ mod tests {
             manifest: admitted.manifest,
             digest: admitted.digest,
             envelope: admitted.envelope,
-            ..crate::activation::property::order(7)
+            ..crate::activation::played::order(7)
         };
         // Past the end of the manifest, and of the trust root.
         let floors = Floors { newest_signed: Some(order.manifest.expires), ..none };

@@ -6,7 +6,7 @@ use floe_proto::verify;
 
 use super::*;
 use crate::activation::event::Task;
-use crate::activation::state::{BootId, Report, Seen};
+use crate::activation::state::{BootId, Report, Seen, Uptime};
 use crate::testing::trust;
 
 /// While it does `during`, the trust root changes.
@@ -19,7 +19,7 @@ struct Changing {
 
 impl Machine for Changing {
     async fn look(&self) -> Seen {
-        Seen { running: None, profile: None, boot: BootId("boot".into()) }
+        Seen { running: None, profile: None, boot: BootId("boot".into()), at: Uptime::default() }
     }
 
     async fn perform(&self, task: Task<'_>) -> Event {
@@ -30,6 +30,9 @@ impl Machine for Changing {
             Task::Fetch(_) => ("fetch", Event::Fetched),
             Task::Unpack(_) => ("unpack", Event::Unpacked),
             Task::Build(_)
+            | Task::AwaitWindow(_)
+            | Task::Stage(_)
+            | Task::Reboot(_)
             | Task::Arm(_)
             | Task::Try(_)
             | Task::Prove(_)

@@ -39,6 +39,21 @@ pub const CURRENT_SYSTEM: &str = "/run/current-system";
 /// The system that would boot.
 pub const PROFILE: &str = "/nix/var/nix/profiles/system";
 
+/// The system that this boot began with.
+pub const BOOTED_SYSTEM: &str = "/run/booted-system";
+
+/// Profiles that have entries of their own in the boot menu.
+pub const SYSTEM_PROFILES: &str = "/nix/var/nix/profiles/system-profiles";
+
+/// Where the boot loader lives.
+pub const BOOT: &str = "/boot";
+
+/// GRUB's menu.
+pub const GRUB_CFG: &str = "/boot/grub/grub.cfg";
+
+/// What GRUB remembers from one boot to the next.
+pub const GRUB_ENV: &str = "/boot/grub/grubenv";
+
 /// Where `/etc` comes from.
 pub const ETC_STATIC: &str = "/etc/static";
 
