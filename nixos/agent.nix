@@ -7,6 +7,7 @@ let
   inherit (lib) mkEnableOption mkIf mkOption optionalAttrs types;
   cfg = config.services.floe-agent;
   toml = pkgs.formats.toml { };
+  grub = config.boot.loader.grub;
 in
 {
   options.services.floe-agent = {
@@ -59,7 +60,10 @@ in
       }) [ "fleet" "role" "control_plane" ];
 
     # Also the way to a system's agent: <toplevel>/sw/bin/floe-agent.
-    environment.systemPackages = [ cfg.package ];
+    environment.systemPackages = [ cfg.package ]
+      # The choice for one boot (grub-reboot, grub-editenv). nixpkgs brings them only where GRUB is written to a disk, which
+      # it is not on EFI (nixos/modules/system/boot/loader/grub/grub.nix).
+      ++ lib.optional grub.enable (if grub.efiSupport then pkgs.grub2_efi else pkgs.grub2);
 
     environment.etc = {
       "floe/agent.toml".source = toml.generate "agent.toml"

@@ -304,6 +304,7 @@ fn host(config: &Config) -> Result<Host, Error> {
 /// Where things are, by the configuration.
 pub fn paths(config: &Config, config_path: &Path) -> Paths {
     Paths {
+        control_plane: config.control_plane.clone(),
         state: config.state_directory.clone(),
         config: config_path.to_owned(),
         nixos_rebuild: config.nixos_rebuild.clone(),
@@ -312,6 +313,7 @@ pub fn paths(config: &Config, config_path: &Path) -> Paths {
             build_memory: config.build_memory_max.clone(),
             build_time: config.build_timeout,
             free: config.min_free_bytes,
+            memory: config.min_free_memory,
         },
     }
 }

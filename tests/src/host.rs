@@ -162,6 +162,15 @@ impl Host {
         .await;
     }
 
+    /// Waits until the activation in flight has come to an end that only its report is left of.
+    pub async fn comes_to_an_end_alone(&self) {
+        eventually(&format!("{} to come to an end", self.name), async || {
+            let status = self.agent_status().await;
+            (status["phase"] == "reporting").then_some(())
+        })
+        .await;
+    }
+
     /// Waits until it runs, keeps and would boot exactly `state`.
     pub async fn comes_to(&self, state: &State) {
         eventually(&format!("{} to come to {state:?}", self.name), async || {

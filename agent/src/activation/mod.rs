@@ -23,6 +23,7 @@
 //! | [`phase`], [`step`], [`settle`] | what follows from an event (pure) | state, event |
 //! | [`verdict`], [`probation`] | is the machine well? (pure) | state |
 //! | [`reboot`] | does a system need a reboot, and may it have one? (pure) | state |
+//! | [`ways`] | have we lost the network, or is the control plane away? (pure) | state |
 //! | [`door`] | bytes of an assignment become an order, or a refusal | state |
 //! | [`ports`] | what is needed of the world (traits) | state, event |
 //! | [`drive`] | the loop around all of them | all |
@@ -49,3 +50,4 @@ pub mod settle;
 pub mod state;
 pub mod step;
 pub mod verdict;
+pub mod ways;

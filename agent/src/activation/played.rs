@@ -17,6 +17,7 @@ use floe_proto::version::AgentVersion;
 
 use super::event::{Event, Task};
 use super::state::{Before, BootId, Fault, Order, Seen, Toplevel, Trial, Undoing, Uptime, Way};
+use super::ways::Ways;
 
 pub(crate) fn toplevel(name: &str) -> Toplevel {
     format!("/nix/store/{name}").parse().unwrap()
@@ -136,6 +137,7 @@ impl Played {
                     profile: self.profile.clone(),
                     failed: ["old.service".to_owned()].into(),
                     connected: true,
+                    ways: Ways::default(),
                     boot: BootId(self.boot.to_string()),
                     at: Uptime(Duration::from_secs(7)),
                 }),

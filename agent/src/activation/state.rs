@@ -16,6 +16,7 @@ use floe_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::reboot::Reason;
+use super::ways::Ways;
 
 /// All that survives a power cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +146,9 @@ pub struct Before {
     pub failed: BTreeSet<String>,
     /// Whether the control plane could be reached.
     pub connected: bool,
+    /// Which other ways out worked.
+    #[serde(default)]
+    pub ways: Ways,
     /// The boot in which this was seen. Where the machine was rebooted into the new
     /// system, the boot in which that is tried.
     pub boot: BootId,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use floe_proto::id::ActivationId;
 
+use super::menu;
 use super::paths::{PROFILE, Paths};
 use super::process::{self, Process};
 use super::switch::{self, Switch};
@@ -60,6 +61,10 @@ pub async fn install(
         guarded: false,
     };
     match boot.anew(paths).await? {
+        // An installer may end well and have written nothing (nixpkgs#189966).
+        Ended::Exit(0) if menu::boots_another(toplevel) => {
+            Err(Error::NoBootEntry("GRUB's menu boots another system".to_owned()))
+        }
         Ended::Exit(0) => Ok(()),
         Ended::Exit(status) => Err(Error::NoBootEntry(format!("status {status}"))),
         Ended::Signal(signal) => Err(Error::NoBootEntry(format!("signal {signal}"))),

@@ -4,9 +4,7 @@
 //! before a machine is rebooted into a system that is not its default is understood:
 //! which entry boots what, which one is the default, and that a choice for one boot counts.
 
-use std::path::Path;
-
-use crate::activation::state::Toplevel;
+use std::path::{Path, PathBuf};
 
 /// The name of the profile that gives a candidate an entry of its own. NixOS only lists
 /// profiles whose name matches `\w+`.
@@ -87,11 +85,10 @@ impl Menu {
         self.honours_a_choice
     }
 
-    /// Whether what boots unless something is chosen is `system`. Not where the default is
-    /// no number: then it may be what was booted last.
-    pub fn boots_by_default(&self, system: &Toplevel) -> bool {
-        let number = self.default.as_deref().and_then(|text| text.parse::<usize>().ok());
-        let Some(number) = number else { return false };
+    /// Whether what boots unless something is chosen starts one of `inits`. `None` where the
+    /// menu does not tell: its default is no number, and may be what was booted last.
+    pub fn boots_by_default(&self, inits: &[PathBuf]) -> Option<bool> {
+        let number: usize = self.default.as_deref()?.parse().ok()?;
         let mut seen: Vec<&str> = Vec::new();
         for entry in &self.entries {
             // A submenu counts once, wherever in it an entry is.
@@ -100,18 +97,18 @@ impl Menu {
                 continue;
             }
             if seen.len() == number {
-                return entry.path.len() == 1 && entry.boots(system);
+                return Some(entry.path.len() == 1 && entry.boots(inits));
             }
             seen.push(top);
         }
-        false
+        Some(false)
     }
 
-    /// The entry of our profile that boots `system`, as `grub-reboot` takes it.
-    pub fn entry_of(&self, system: &Toplevel) -> Option<String> {
+    /// The entry of our profile that starts one of `inits`, as `grub-reboot` takes it.
+    pub fn entry_of(&self, inits: &[PathBuf]) -> Option<String> {
         let ours = format!("'{PROFILE_NAME}'");
         let is_ours = |entry: &&Entry| match entry.path.as_slice() {
-            [submenu, _] => submenu.ends_with(&ours) && entry.boots(system),
+            [submenu, _] => submenu.ends_with(&ours) && entry.boots(inits),
             _ => false,
         };
         let entry = self.entries.iter().find(is_ours)?;
@@ -121,8 +118,8 @@ impl Menu {
 }
 
 impl Entry {
-    fn boots(&self, system: &Toplevel) -> bool {
-        self.init.as_deref().map(Path::new) == Some(&system.join("init"))
+    fn boots(&self, inits: &[PathBuf]) -> bool {
+        self.init.as_deref().is_some_and(|init| inits.iter().any(|path| path == Path::new(init)))
     }
 }
 
@@ -137,8 +134,8 @@ fn quoted(line: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn toplevel(name: &str) -> Toplevel {
-        format!("/nix/store/{name}").parse().unwrap()
+    fn init(name: &str) -> [PathBuf; 1] {
+        [format!("/nix/store/{name}/init").into()]
     }
 
     /// As install-grub.pl lays it out, but for what is drawn.
@@ -180,22 +177,22 @@ menuentry "NixOS - Configuration 1 (2026-11-27 > 24.11)" --class nixos {
     #[test]
     fn the_default_is_the_entry_that_the_installer_ran_for() {
         let menu = Menu::parse(CFG);
-        assert!(menu.boots_by_default(&toplevel("old")));
-        assert!(!menu.boots_by_default(&toplevel("new")));
+        assert_eq!(menu.boots_by_default(&init("old")), Some(true));
+        assert_eq!(menu.boots_by_default(&init("new")), Some(false));
         let elsewhere = Menu::parse(&CFG.replace("set default=0", "set default=2"));
-        assert!(!elsewhere.boots_by_default(&toplevel("old")));
+        assert_eq!(elsewhere.boots_by_default(&init("old")), Some(false));
         let saved = Menu::parse(&CFG.replace("set default=0", "set default=\"${saved_entry}\""));
-        assert!(!saved.boots_by_default(&toplevel("old")), "nobody knows what was saved");
+        assert_eq!(saved.boots_by_default(&init("old")), None, "nobody knows what was saved");
     }
 
     #[test]
     fn the_candidates_entry_is_that_of_our_profile_and_no_other() {
-        let entry = Menu::parse(CFG).entry_of(&toplevel("new")).unwrap();
+        let entry = Menu::parse(CFG).entry_of(&init("new")).unwrap();
         let expected = "NixOS - Profile 'floe_trial'>NixOS - Configuration 1 (2026-11-27 >> 24.11)";
         assert_eq!(entry, expected);
-        assert_eq!(Menu::parse(CFG).entry_of(&toplevel("older")), None);
+        assert_eq!(Menu::parse(CFG).entry_of(&init("older")), None);
         let another = CFG.replace("floe_trial", "comin");
-        assert_eq!(Menu::parse(&another).entry_of(&toplevel("new")), None);
+        assert_eq!(Menu::parse(&another).entry_of(&init("new")), None);
     }
 
     #[test]
@@ -208,7 +205,7 @@ menuentry "NixOS - Configuration 1 (2026-11-27 > 24.11)" --class nixos {
     #[test]
     fn no_text_is_too_odd_to_be_read() {
         for odd in ["}", "menuentry {", "menuentry \"x {", "linux init=/x", "set default=", "{{{"] {
-            assert_eq!(Menu::parse(odd).entry_of(&toplevel("new")), None);
+            assert_eq!(Menu::parse(odd).entry_of(&init("new")), None);
         }
     }
 }

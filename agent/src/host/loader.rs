@@ -16,11 +16,11 @@ use std::time::Duration;
 use floe_proto::id::ActivationId;
 use tokio::time::sleep;
 
-use super::commit;
 use super::grub::{Menu, PROFILE_NAME};
 use super::paths::{BOOT, GRUB_CFG, GRUB_ENV, Paths, SYSTEM_PROFILES};
 use super::process::{self, Process};
 use super::system::sync_directory;
+use super::{commit, menu};
 use crate::activation::state::Toplevel;
 
 /// How long an orderly shutdown may take before it is cut short.
@@ -36,11 +36,11 @@ const FORCED: Duration = Duration::from_secs(60);
 ///
 /// Why it could not.
 pub async fn check(default: &Toplevel) -> Result<(), Error> {
-    let menu = menu()?;
+    let menu = menu_of_grub()?;
     if !menu.honours_a_choice() {
         return Err(Error::NoChoice);
     }
-    if !menu.boots_by_default(default) {
+    if menu.boots_by_default(&menu::inits(default)) != Some(true) {
         return Err(Error::AnotherDefault { system: default.clone() });
     }
     Process::new("grub-reboot").arg("--help").output().await?.success()?;
@@ -67,11 +67,11 @@ pub async fn choose_once(
     sync_directory(Path::new(SYSTEM_PROFILES)).map_err(Error::Disk)?;
     commit::install(default, activation, "stage", paths).await?;
 
-    let menu = menu()?;
-    if !menu.boots_by_default(default) {
+    let menu = menu_of_grub()?;
+    if menu.boots_by_default(&menu::inits(default)) != Some(true) {
         return Err(Error::AnotherDefault { system: default.clone() });
     }
-    let entry = menu.entry_of(to).ok_or(Error::NoEntry)?;
+    let entry = menu.entry_of(&menu::inits(to)).ok_or(Error::NoEntry)?;
     if !Path::new(GRUB_ENV).exists() {
         grub("grub-editenv", &[GRUB_ENV, "create"]).await?;
     }
@@ -89,11 +89,11 @@ pub async fn choose_once(
 ///
 /// Where that is not so, or cannot be seen.
 pub async fn check_choice(to: &Toplevel, default: &Toplevel) -> Result<(), Error> {
-    let menu = menu()?;
-    if !menu.boots_by_default(default) {
+    let menu = menu_of_grub()?;
+    if menu.boots_by_default(&menu::inits(default)) != Some(true) {
         return Err(Error::AnotherDefault { system: default.clone() });
     }
-    let entry = menu.entry_of(to).ok_or(Error::NoEntry)?;
+    let entry = menu.entry_of(&menu::inits(to)).ok_or(Error::NoEntry)?;
     if chosen().await? == Some(entry) { Ok(()) } else { Err(Error::NotChosen) }
 }
 
@@ -150,12 +150,8 @@ pub async fn reboot() -> Result<std::convert::Infallible, Error> {
     Err(Error::StillUp)
 }
 
-fn menu() -> Result<Menu, Error> {
-    match fs::read_to_string(GRUB_CFG) {
-        Ok(text) => Ok(Menu::parse(&text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NoGrub),
-        Err(error) => Err(Error::Disk(error)),
-    }
+fn menu_of_grub() -> Result<Menu, Error> {
+    menu::read().map_err(Error::Disk)?.ok_or(Error::NoGrub)
 }
 
 /// What was chosen for one boot.

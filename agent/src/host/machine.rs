@@ -20,12 +20,12 @@ use super::paths::{AGENT, Paths, source};
 use super::switch::{self, Switch};
 use super::whole::Whole;
 use super::{
-    build, checks, loader, output, preflight, process, revert, roots, system, timer, unit,
+    build, checks, loader, output, preflight, process, revert, roots, system, timer, unit, ways,
 };
 use crate::activation::event::{Event, Task};
 use crate::activation::ports::{Clock as _, Connection, Locate, Machine, News, Progress, Tell};
 use crate::activation::reboot;
-use crate::activation::state::{Before, Fault, Order, Seen, Toplevel, Trial, Undoing, Way};
+use crate::activation::state::{Before, Fault, Order, Seen, Trial, Undoing, Way};
 use crate::activation::verdict;
 
 /// The machine that this agent keeps. `L` is the line to the control plane.
@@ -90,11 +90,12 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
     }
 
     async fn build(&self, order: &Order) -> Result<Event, Fault> {
+        when_nobody_switches(|| preflight::room(&self.paths)).await?;
         let tell = |lines| self.wrote(order, report::Phase::Building, lines);
         let built = build::build(order, &self.paths, tell).await;
         let (to, build) = built.map_err(|error| Fault::of(&error))?;
-        self.preflight(&to).await?;
-        let before = self.before().await?;
+        when_nobody_switches(|| preflight::check(&to, &self.paths)).await?;
+        let before = self.before(order).await?;
         let policy = order.manifest.activation.reboot.policy;
         let way = reboot::way(policy, system::reboot_reasons(&to))?;
         if let Way::Reboot(_) = way {
@@ -116,27 +117,21 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
         }
     }
 
-    async fn preflight(&self, to: &Toplevel) -> Result<(), Fault> {
-        let waiting = async {
-            loop {
-                match preflight::check(to, &self.paths).await {
-                    Err(preflight::Error::Busy) => sleep(PAUSE).await,
-                    checked => return checked,
-                }
-            }
-        };
-        let checked = timeout(BUSY_LIMIT, waiting).await;
-        checked.unwrap_or(Err(preflight::Error::Busy)).map_err(|error| Fault::of(&error))
-    }
-
-    async fn before(&self) -> Result<Before, Fault> {
+    async fn before(&self, order: &Order) -> Result<Before, Fault> {
         let Seen { running, profile, boot, at } = system::look();
         let (Some(running), Some(profile)) = (running, profile) else {
             return Err(Fault::new("this machine has no NixOS system to go back to"));
         };
         let failed = unit::failing().await.map_err(|error| Fault::of(&error))?;
         let connected = self.line.is_connected();
-        Ok(Before { running, profile, failed, connected, boot, at })
+        // Where the object store is, the control plane says.
+        let url = if connected {
+            self.line.locate(order.manifest.payload.sha256).await.ok()
+        } else {
+            None
+        };
+        let ways = ways::explore(&self.paths.control_plane, url.as_deref()).await;
+        Ok(Before { running, profile, failed, connected, ways, boot, at })
     }
 
     async fn arm(&self, trial: &Trial) -> Result<Event, Fault> {
@@ -247,6 +242,22 @@ async fn settled(done: Result<Event, commit::Error>) -> Event {
     };
     sleep(PAUSE).await;
     event
+}
+
+/// Checks, waiting for whoever else switches this machine.
+async fn when_nobody_switches<F: Future<Output = Result<(), preflight::Error>>>(
+    check: impl Fn() -> F,
+) -> Result<(), Fault> {
+    let waiting = async {
+        loop {
+            match check().await {
+                Err(preflight::Error::Busy) => sleep(PAUSE).await,
+                checked => return checked,
+            }
+        }
+    };
+    let checked = timeout(BUSY_LIMIT, waiting).await;
+    checked.unwrap_or(Err(preflight::Error::Busy)).map_err(|error| Fault::of(&error))
 }
 
 /// What is left until the dead man's timer would fire.

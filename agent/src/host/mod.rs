@@ -7,8 +7,8 @@
 //!    ├─ build      nixos-rebuild build, in a transient unit; then roots, preflight
 //!    ├─ timer      the dead man's timer ╌╌▶ guard   (a process of its own)
 //!    ├─ switch     switch-to-configuration ╌╌▶ trial (a process of its own, in a transient unit)
-//!    ├─ checks     probes, units, connection
-//!    ├─ loader     one boot of a system that is not the default (by what `grub` reads)
+//!    ├─ checks     probes, units, connection (and `ways` out where that is away)
+//!    ├─ loader     one boot of a system that is not the default (by the `menu`, which `grub` understands)
 //!    ├─ commit     profile and boot entry
 //!    └─ revert     the way back, by a switch or by a reboot
 //! ```
@@ -32,6 +32,7 @@ pub mod loader;
 #[cfg(test)]
 mod lossy;
 pub mod machine;
+pub mod menu;
 pub mod output;
 pub mod paths;
 #[cfg(test)]
@@ -47,4 +48,5 @@ pub mod system;
 pub mod timer;
 pub mod trial;
 pub mod unit;
+pub mod ways;
 pub mod whole;

@@ -10,6 +10,8 @@ use floe_proto::id::ActivationId;
 /// Where things are on this machine.
 #[derive(Clone, Debug)]
 pub struct Paths {
+    /// Where the control plane is: its name is one of the ways out.
+    pub control_plane: String,
     /// `/var/lib/floe`: journal, floors, payloads, activations.
     pub state: PathBuf,
     /// The configuration file, which the guard is started with as well.
@@ -31,6 +33,8 @@ pub struct Limits {
     pub build_time: Duration,
     /// Bytes that must be free in the store and below `/var` before a trial.
     pub free: u64,
+    /// Bytes of memory that must be available before a build and before a trial.
+    pub memory: u64,
 }
 
 /// The running system.

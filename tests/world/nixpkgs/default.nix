@@ -66,6 +66,8 @@ let
       ln -s -t $out/bin /opt/grub/*bin/grub-*
     '';
 
+    grub2_efi = pkgs.grub2;
+
     python3 = fromBase "python3" [ "python3" ] // { withPackages = _: pkgs.python3; };
   } // lib.genAttrs [ "hello" "git" "vim" "curl" "htop" "nginx" "postgresql" "jq" "tmux" ] (name: fake name "1.0");
 in

@@ -15,6 +15,7 @@ in
       device = text "";
       devices = mkOption { type = types.listOf types.str; default = [ ]; };
       configurationLimit = mkOption { type = types.int; default = 100; };
+      efiSupport = mkOption { type = types.bool; default = false; };
       default = mkOption { type = types.either types.int types.str; default = "0"; apply = toString; };
       entryOptions = text "--class nixos --unrestricted";
       subEntryOptions = text "--class nixos";
