@@ -190,7 +190,7 @@ async fn first_time(
 }
 
 /// What an operator decided about this instance with this key; `None` where nobody did,
-/// or it was used up, or waited too long.
+/// or it was used up, waited too long, or is older than a revocation of the host.
 async fn by_approval(
     transaction: &mut Tx,
     arrival: &Arrival,
@@ -209,7 +209,8 @@ async fn by_approval(
     let oldest = now.as_micros().saturating_sub(micros(APPROVED_FOR));
     let used = sqlx::query(
         "UPDATE approvals SET used = $3 WHERE host = $1 AND key_digest = $2 \
-         AND state = 'approved' AND used IS NULL AND decided > $4",
+         AND state = 'approved' AND used IS NULL AND decided > $4 \
+         AND decided >= COALESCE((SELECT revoked FROM hosts WHERE id = $1), 0)",
     )
     .bind(host.as_str())
     .bind(&key)

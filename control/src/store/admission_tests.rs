@@ -1,5 +1,6 @@
 //! An instance enrols once, by itself or by an approval that counts once.
 
+use floe_proto::id::HostId;
 use tokio::task::JoinSet;
 
 use super::super::approvals::Decision;
@@ -151,8 +152,51 @@ async fn who_is_denied_stays_out_until_somebody_approves() {
     assert!(store.pending().await.unwrap().is_empty());
     assert_eq!(store.undecided(&machine.document.instance).await.unwrap().len(), 1);
     assert!(decide(&store, &machine, Decision::Approve(www()), later(2)).await);
-    assert!(!decide(&store, &machine, Decision::Deny, later(2)).await);
     assert_eq!(store.arrive(&machine, later(3)).await.unwrap(), Arrived::Enrolled(www()));
+    assert!(!decide(&store, &machine, Decision::Deny, later(4)).await);
+}
+
+#[tokio::test]
+async fn t072_an_approval_is_taken_back_until_its_machine_came() {
+    let (store, _dir) = store().await;
+    let (machine, id) = (arrival(A, "key"), A.parse().unwrap());
+    store.arrive(&machine, NOW).await.unwrap();
+    assert!(decide(&store, &machine, Decision::Approve(www()), NOW).await);
+    assert!(store.undecided(&id).await.unwrap().is_empty());
+    assert_eq!(store.deniable(&id).await.unwrap().len(), 1);
+    assert!(decide(&store, &machine, Decision::Deny, later(1)).await);
+    assert_eq!(store.arrive(&machine, later(2)).await.unwrap(), Arrived::Denied);
+}
+
+#[tokio::test]
+async fn t082_what_was_approved_before_a_revocation_lets_nobody_back() {
+    let (store, _dir) = with_image().await;
+    let id: HostId = A.parse().unwrap();
+    store.arrive(&arrival(A, "lost"), NOW).await.unwrap();
+    let second = arrival(A, "new");
+    for early in [1, 3] {
+        waits(store.arrive(&second, later(early)).await.unwrap(), "enrolled already");
+        assert!(decide(&store, &second, Decision::Approve(www()), later(early)).await);
+        // Whoever revokes a host twice means what is approved by now.
+        store.revoke(&id, "stolen", later(early + 1)).await.unwrap();
+        assert!(store.deniable(&id).await.unwrap().is_empty());
+    }
+    waits(store.arrive(&second, later(5)).await.unwrap(), "enrolled already");
+    assert!(store.host(&id).await.unwrap().unwrap().standing.revoked.is_some());
+    assert!(decide(&store, &second, Decision::Approve(www()), later(6)).await);
+    assert_eq!(store.arrive(&second, later(7)).await.unwrap(), Arrived::Enrolled(www()));
+}
+
+#[tokio::test]
+async fn t082_an_approval_is_as_old_as_it_is_however_the_revocation_came() {
+    let (store, _dir) = with_image().await;
+    store.arrive(&arrival(A, "lost"), NOW).await.unwrap();
+    let second = arrival(A, "new");
+    store.arrive(&second, NOW).await.unwrap();
+    assert!(decide(&store, &second, Decision::Approve(www()), NOW).await);
+    let revoked = sqlx::query("UPDATE hosts SET revoked = $1").bind(later(1).as_micros());
+    revoked.execute(store.pool()).await.unwrap();
+    waits(store.arrive(&second, later(2)).await.unwrap(), "enrolled already");
 }
 
 #[tokio::test]

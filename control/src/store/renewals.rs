@@ -18,6 +18,7 @@ use floe_proto::time::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
+use super::approvals::void_approvals;
 use super::audit::AuditEntry;
 use super::pool::{Error, Store, column, number, optional_text, text};
 use crate::enrol::issuers::IssuerNumber;
@@ -212,8 +213,10 @@ impl Store {
             .await?;
         Ok(Some(record.standing.conflict.is_some()))
     }
+        void_approvals(&mut transaction, host).await?;
 
     /// By issuer: how many hosts have a certificate of it, and how many have one that
+            transaction.commit().await?;
     /// has expired and may still renew. Who never used a new one may not have got it, and
     /// counts with the issuer of the one before as well.
     pub async fn certificates(
@@ -242,8 +245,9 @@ impl Store {
             .collect()
     }
 
-    /// Refuses the host from now on, with all keys that it ever had. Since when it is
-    /// revoked; `None` where there is no such host.
+    /// Refuses the host from now on, with all keys that it ever had, and takes back what
+    /// was approved and waits for it. Since when it is revoked; `None` where there is no
+    /// such host.
     pub async fn revoke(
         &self,
         host: &HostId,
