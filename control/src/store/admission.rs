@@ -2,11 +2,13 @@
 //! approval.
 //!
 //! ```text
-//!            no doubt, image on record, first time ─▶ enrolled
+//!            no doubt, image on record, first time, never denied ─▶ enrolled
 //! arrival ─┤                                  approved ─▶ enrolled; the approval is used up
 //!            anything else ─▶ pending ──────┤
 //!                                             denied ─▶ refused
 //! ```
+//!
+//! What an operator said comes before what follows by itself.
 //!
 //! Each arrow is one transaction. That an instance enrols once is the primary key of
 //! `instances`, whose affected rows are looked at; that an approval counts once, a
@@ -19,7 +21,7 @@ use floe_proto::id::Role;
 use floe_proto::time::Timestamp;
 use sqlx::{Any, Transaction};
 
-use super::approvals::as_json;
+use super::approvals::{as_json, forget_pending};
 use super::newcomer::Newcomer;
 use super::pool::{Error, Store, column, text};
 use crate::enrol::iid::Document;
@@ -68,27 +70,30 @@ impl Store {
         if let Some(role) = replayed(&mut transaction, arrival, now).await? {
             return Ok(Arrived::Enrolled(role));
         }
+        if let Some(outcome) = by_decision(&mut transaction, arrival, now).await? {
+            transaction.commit().await?;
+            return Ok(outcome);
+        }
         let role = role_of_image(&mut transaction, arrival).await?;
         let mut reasons = arrival.doubts.clone();
         if role.is_none() {
             reasons.push("its image is not on record for any role".to_owned());
         }
         reasons.extend(enrolled_before(&mut transaction, arrival).await?);
+        reasons.extend(denied_before(&mut transaction, arrival).await?);
         if let (Some(role), true) = (&role, reasons.is_empty()) {
             let newcomer = arrival.newcomer(role);
             if first_time(&mut transaction, arrival, now).await?
                 && newcomer.put_on_record(&mut transaction, now).await?
             {
+                forget_pending(&mut transaction, newcomer.host).await?;
                 transaction.commit().await?;
                 return Ok(Arrived::Enrolled(role.clone()));
             }
             // Another arrival was quicker. Dropping the transaction undoes our half.
             return Ok(Arrived::Waiting(vec!["it enrolled already".to_owned()]));
         }
-        let outcome = match by_approval(&mut transaction, arrival, now).await? {
-            Some(outcome) => outcome,
-            None => wait(&mut transaction, arrival, role.as_ref(), reasons, now).await?,
-        };
+        let outcome = wait(&mut transaction, arrival, role.as_ref(), reasons, now).await?;
         transaction.commit().await?;
         Ok(outcome)
     }
@@ -166,6 +171,15 @@ async fn enrolled_before(transaction: &mut Tx, arrival: &Arrival) -> Result<Opti
     Ok(host.map(|_| "a host with this id is on record already".to_owned()))
 }
 
+/// A new key is no way around an operator's word about the instance.
+async fn denied_before(transaction: &mut Tx, arrival: &Arrival) -> Result<Option<String>, Error> {
+    let denied = sqlx::query("SELECT 1 FROM approvals WHERE host = $1 AND state = 'denied'")
+        .bind(arrival.document.instance.as_str())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    Ok(denied.map(|_| "it was denied when it asked with another key".to_owned()))
+}
+
 /// Takes the instance's one enrolment; `false` where it is taken.
 async fn first_time(
     transaction: &mut Tx,
@@ -191,7 +205,7 @@ async fn first_time(
 
 /// What an operator decided about this instance with this key; `None` where nobody did,
 /// or it was used up, waited too long, or is older than a revocation of the host.
-async fn by_approval(
+async fn by_decision(
     transaction: &mut Tx,
     arrival: &Arrival,
     now: Timestamp,
@@ -238,6 +252,7 @@ async fn by_approval(
         .execute(&mut **transaction)
         .await?;
     first_time(transaction, arrival, now).await?;
+    forget_pending(transaction, newcomer.host).await?;
     Ok(Some(Arrived::Enrolled(role)))
 }
 

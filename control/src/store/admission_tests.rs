@@ -157,6 +157,39 @@ async fn who_is_denied_stays_out_until_somebody_approves() {
 }
 
 #[tokio::test]
+async fn t072_who_is_denied_does_not_come_in_by_itself_when_its_doubts_are_gone() {
+    let (store, _dir) = with_image().await;
+    let mut machine = arrival(A, "key");
+    machine.doubts = vec!["it looks odd".into()];
+    store.arrive(&machine, NOW).await.unwrap();
+    assert!(decide(&store, &machine, Decision::Deny, NOW).await);
+    machine.doubts.clear();
+    assert_eq!(store.arrive(&machine, later(1)).await.unwrap(), Arrived::Denied);
+    // Nor with another key: that is for an operator to decide, who sees it.
+    let other = arrival(A, "other");
+    waits(store.arrive(&other, later(2)).await.unwrap(), "was denied");
+    assert!(decide(&store, &other, Decision::Approve(www()), later(3)).await);
+    assert_eq!(store.arrive(&other, later(4)).await.unwrap(), Arrived::Enrolled(www()));
+    assert_eq!(store.arrive(&machine, later(5)).await.unwrap(), Arrived::Denied);
+}
+
+#[tokio::test]
+async fn t072_who_asked_before_the_host_was_let_in_has_to_ask_again() {
+    let (store, _dir) = with_image().await;
+    let mut odd = arrival(A, "odd");
+    odd.doubts = vec!["it looks odd".into()];
+    waits(store.arrive(&odd, NOW).await.unwrap(), "looks odd");
+    assert_eq!(store.arrive(&arrival(A, "key"), NOW).await.unwrap(), Arrived::Enrolled(www()));
+    assert!(store.pending().await.unwrap().is_empty());
+    for key in ["odd", "new"] {
+        store.arrive(&arrival(A, key), later(1)).await.unwrap();
+    }
+    assert!(decide(&store, &arrival(A, "new"), Decision::Approve(www()), later(2)).await);
+    store.arrive(&arrival(A, "new"), later(3)).await.unwrap();
+    assert!(store.pending().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn t072_an_approval_is_taken_back_until_its_machine_came() {
     let (store, _dir) = store().await;
     let (machine, id) = (arrival(A, "key"), A.parse().unwrap());

@@ -137,18 +137,6 @@ pub(super) async fn void_approvals(
     Ok(())
 }
 
-/// Nobody comes in by what was approved before: the host is revoked.
-pub(super) async fn void_approvals(
-    transaction: &mut Transaction<'static, Any>,
-    host: &HostId,
-) -> Result<(), Error> {
-    sqlx::query("DELETE FROM approvals WHERE host = $1 AND state = 'approved' AND used IS NULL")
-        .bind(host.as_str())
-        .execute(&mut **transaction)
-        .await?;
-    Ok(())
-}
-
 /// A list of sentences, as a column has it.
 pub(super) fn as_json(sentences: &[String]) -> String {
     serde_json::Value::from(sentences).to_string()

@@ -11,6 +11,7 @@ use floe_proto::id::{HostId, Role};
 use floe_proto::time::Timestamp;
 use sqlx::{Any, Transaction};
 
+use super::approvals::forget_pending;
 use super::pool::{Error, Store, column, optional_text, text};
 use super::renewals::RENEWABLE;
 use crate::enrol::issuers::IssuerNumber;
@@ -136,6 +137,7 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(Redeemed::Enrolled(role))
+        forget_pending(&mut transaction, &attempt.host).await?;
     }
 }
 
