@@ -42,10 +42,10 @@ use super::config::ServeConfig;
 use super::first;
 use super::gate::Gate;
 use super::port::{self, Port};
+use super::limits::Limits;
 use super::roster::Roster;
 use super::tls;
 use crate::clock;
-use crate::enrol::attempts::Attempts;
 use crate::enrol::ca;
 use crate::objects::s3::Settings;
 use crate::objects::{Embedded, Objects, embedded, s3};
@@ -138,9 +138,8 @@ pub async fn serve(
         roster: roster.clone(),
         authority: Arc::clone(&authority),
         operator: bound.operator.clone(),
-        attempts: Attempts::default(),
+        limits: Limits::default(),
         aws,
-        logins: Attempts::default(),
         rollouts,
         sessions,
         closing: closing.clone(),

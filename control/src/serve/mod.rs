@@ -19,6 +19,7 @@ pub mod first;
 mod gate;
 mod guests;
 pub mod listen;
+pub mod limits;
 pub mod port;
 mod quota;
 pub mod roster;

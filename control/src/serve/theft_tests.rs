@@ -3,6 +3,47 @@
 use super::*;
 use crate::store::{AuditEntry, AuditQuery};
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t095_an_answer_that_was_lost_is_not_given_all_the_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path()).await;
+    let machine = running.machine("local-a").await;
+    let new = KeyPair::generate().unwrap();
+    for _ in 0..11 {
+        running.renew(&machine, &new).await.unwrap();
+    }
+    assert_eq!(code(running.renew(&machine, &new).await), Code::ResourceExhausted);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t084_what_one_host_is_refused_keeps_no_neighbour_out_and_is_on_record_as_its() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = ServeConfig { host_lifetime: Duration::ZERO, ..settings(dir.path()) };
+    let running = Running::start_with(config).await;
+    let (machine, neighbour) = (running.machine("local-a").await, running.machine("local-b").await);
+    let (new, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    running.renew_expired(&machine, &new).await.unwrap();
+    for _ in 0..10 {
+        assert_eq!(code(running.renew_expired(&machine, &other).await), Code::PermissionDenied);
+    }
+    assert_eq!(code(running.renew_expired(&machine, &other).await), Code::ResourceExhausted);
+    // Nor does who guesses at tokens, from the same address.
+    for _ in 0..5 {
+        let guess = running.enrol("local-c", "floe-join-guess").await;
+        assert_eq!(code(guess.map(drop)), Code::Unauthenticated);
+    }
+    running.renew_expired(&neighbour, &other).await.unwrap();
+    running.stop().await;
+    let rows = audit_log(dir.path()).await;
+    let row = |action: &str, outcome: &str| {
+        let is = |row: &&AuditEntry| row.action == action && row.outcome == outcome;
+        rows.iter().filter(is).map(|row| row.target.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(row("conflict", "ok"), ["local-a"]);
+    assert_eq!(row("Enrolment/RenewExpired", "permission-denied"), ["local-a"; 10]);
+}
+
 async fn audit_log(data: &Path) -> Vec<AuditEntry> {
     let store = Store::open(&data.join("floe.sqlite")).await.unwrap();
     let all = AuditQuery { limit: 100, ..AuditQuery::default() };

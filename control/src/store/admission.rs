@@ -57,6 +57,8 @@ pub struct Arrival {
 pub enum Arrived {
     /// The host is on record with this role.
     Enrolled(Role),
+    /// It was already, and the answer was lost: the same again.
+    Again(Role),
     /// An operator has to approve it, for these reasons.
     Waiting(Vec<String>),
     /// An operator denied it.
@@ -68,7 +70,7 @@ impl Store {
     pub async fn arrive(&self, arrival: &Arrival, now: Timestamp) -> Result<Arrived, Error> {
         let mut transaction = self.begin().await?;
         if let Some(role) = replayed(&mut transaction, arrival, now).await? {
-            return Ok(Arrived::Enrolled(role));
+            return Ok(Arrived::Again(role));
         }
         if let Some(outcome) = by_decision(&mut transaction, arrival, now).await? {
             transaction.commit().await?;
@@ -257,17 +259,37 @@ async fn by_decision(
 }
 
 /// Keeps the arrival for an operator. So much is kept, and no more: of one instance the
-/// keys that asked last, and of all what was asked last.
+/// keys that asked first, as whoever has its document could make the next one all the time
+/// until the instance's own is gone; and of all what was asked last.
 async fn wait(
     transaction: &mut Tx,
     arrival: &Arrival,
     role: Option<&Role>,
-    reasons: Vec<String>,
+    mut reasons: Vec<String>,
     now: Timestamp,
 ) -> Result<Arrived, Error> {
     let (document, key) = (&arrival.document, arrival.key.to_string());
+    sqlx::query("DELETE FROM approvals WHERE state = 'pending' AND asked < $1")
+        .bind(now.as_micros().saturating_sub(micros(PENDING_FOR)))
+        .execute(&mut **transaction)
+        .await?;
+    let others = sqlx::query(
+        "SELECT COUNT(*) AS others FROM approvals \
+         WHERE host = $1 AND state = 'pending' AND key_digest <> $2",
+    )
+    .bind(document.instance.as_str())
+    .bind(&key)
+    .fetch_one(&mut **transaction)
+    .await?;
+    if column::<i64>(&others, "others")? >= KEYS_OF_ONE {
+        reasons.push(format!("{KEYS_OF_ONE} other keys wait for it: one has to be denied first"));
+        return Ok(Arrived::Waiting(reasons));
+    }
     sqlx::query(
-        "INSERT INTO approvals (host, key_digest, account, region, image, state, role, reasons,          address, asked, decider) VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, '')          ON CONFLICT (host, key_digest) DO UPDATE SET state = 'pending', role = $6, reasons = $7,          address = $8, asked = $9, image = $5, decider = '', decided = NULL, used = NULL",
+        "INSERT INTO approvals (host, key_digest, account, region, image, state, role, reasons, \
+         address, asked, decider) VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, '') \
+         ON CONFLICT (host, key_digest) DO UPDATE SET state = 'pending', role = $6, reasons = $7, \
+         address = $8, asked = $9, image = $5, decider = '', decided = NULL, used = NULL",
     )
     .bind(document.instance.as_str())
     .bind(key)
@@ -281,15 +303,10 @@ async fn wait(
     .execute(&mut **transaction)
     .await?;
     sqlx::query(
-        "DELETE FROM approvals WHERE state = 'pending' AND (asked < $1 \
-         OR (host = $2 AND key_digest NOT IN (SELECT key_digest FROM approvals WHERE host = $2 \
-             AND state = 'pending' ORDER BY asked DESC, key_digest LIMIT $3)) \
-         OR asked < (SELECT MIN(asked) FROM (SELECT asked FROM approvals \
-             WHERE state = 'pending' ORDER BY asked DESC LIMIT $4) AS newest))",
+        "DELETE FROM approvals WHERE state = 'pending' AND asked < (SELECT MIN(asked) FROM \
+         (SELECT asked FROM approvals WHERE state = 'pending' ORDER BY asked DESC LIMIT $1) \
+         AS newest)",
     )
-    .bind(now.as_micros().saturating_sub(micros(PENDING_FOR)))
-    .bind(document.instance.as_str())
-    .bind(KEYS_OF_ONE)
     .bind(PENDING)
     .execute(&mut **transaction)
     .await?;

@@ -99,9 +99,8 @@ async fn t066_the_same_instance_enrols_once_whatever_its_wrapper_looks_like() {
 async fn t071_a_lost_reply_does_not_strand_an_instance() {
     let (store, _dir) = with_image().await;
     let first = arrival(A, "key");
-    let enrolled = Arrived::Enrolled(www());
-    assert_eq!(store.arrive(&first, NOW).await.unwrap(), enrolled);
-    assert_eq!(store.arrive(&first, later(599)).await.unwrap(), enrolled);
+    assert_eq!(store.arrive(&first, NOW).await.unwrap(), Arrived::Enrolled(www()));
+    assert_eq!(store.arrive(&first, later(599)).await.unwrap(), Arrived::Again(www()));
     waits(store.arrive(&first, later(600)).await.unwrap(), "enrolled already");
 }
 
@@ -121,7 +120,7 @@ async fn t072_a_second_enrolment_is_let_in_by_an_approval_once() {
     let host = store.host(&second.document.instance).await.unwrap().unwrap();
     assert_eq!(host.key, second.key);
     // A lost reply, and then: used is used.
-    assert_eq!(store.arrive(&second, later(3604)).await.unwrap(), Arrived::Enrolled(www()));
+    assert_eq!(store.arrive(&second, later(3604)).await.unwrap(), Arrived::Again(www()));
     waits(store.arrive(&second, later(7200)).await.unwrap(), "enrolled already");
     waits(store.arrive(&arrival(A, "lost"), later(7200)).await.unwrap(), "enrolled already");
     // Nor does an approval bring a key back that was given up.
@@ -239,6 +238,24 @@ async fn an_approval_waits_for_a_day() {
     store.arrive(&machine, NOW).await.unwrap();
     decide(&store, &machine, Decision::Approve(www()), NOW).await;
     waits(store.arrive(&machine, later(24 * 3600)).await.unwrap(), "not on record");
+}
+
+#[tokio::test]
+async fn t084_newer_keys_do_not_push_out_the_one_that_waits() {
+    let (store, _dir) = store().await;
+    for (number, key) in ["own", "2", "3"].into_iter().enumerate() {
+        let at = later(number.try_into().unwrap());
+        waits(store.arrive(&arrival(A, key), at).await.unwrap(), "not on record");
+    }
+    waits(store.arrive(&arrival(A, "4"), later(4)).await.unwrap(), "other keys wait");
+    waits(store.arrive(&arrival(A, "own"), later(5)).await.unwrap(), "not on record");
+    let pending = store.pending().await.unwrap();
+    assert_eq!((pending.len(), &pending[0].key), (3, &arrival(A, "own").key));
+    // Each makes room when it was decided about, or came no more for a week.
+    assert!(decide(&store, &arrival(A, "2"), Decision::Deny, later(6)).await);
+    waits(store.arrive(&arrival(A, "4"), later(7)).await.unwrap(), "not on record");
+    waits(store.arrive(&arrival(A, "5"), later(8)).await.unwrap(), "other keys wait");
+    waits(store.arrive(&arrival(A, "5"), later(700_000)).await.unwrap(), "not on record");
 }
 
 #[tokio::test]

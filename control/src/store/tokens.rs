@@ -58,6 +58,8 @@ pub struct Redemption {
 pub enum Redeemed {
     /// The host is on record with this role.
     Enrolled(Role),
+    /// It was already, and the answer was lost: the same again.
+    Again(Role),
     /// No such token, or it is used, expired, or for another host.
     Refused,
     /// The token is good, but the host id is on record with another key, and not to be
@@ -135,9 +137,9 @@ impl Store {
             // Dropping the transaction gives the token back.
             return Ok(Redeemed::OtherKey);
         }
+        forget_pending(&mut transaction, &attempt.host).await?;
         transaction.commit().await?;
         Ok(Redeemed::Enrolled(role))
-        forget_pending(&mut transaction, &attempt.host).await?;
     }
 }
 
@@ -160,7 +162,7 @@ async fn replayed(
     let same = optional_text::<HostId>(&row, "used_by")?.as_ref() == Some(&attempt.host)
         && optional_text::<Digest>(&row, "used_key")?.as_ref() == Some(&attempt.key);
     if same && now.since(used) < REPLAY {
-        Ok(Redeemed::Enrolled(text(&row, "role")?))
+        Ok(Redeemed::Again(text(&row, "role")?))
     } else {
         Ok(Redeemed::Refused)
     }
@@ -259,6 +261,10 @@ mod tests {
         Redeemed::Enrolled("www".parse().unwrap())
     }
 
+    fn again() -> Redeemed {
+        Redeemed::Again("www".parse().unwrap())
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn t071_of_a_hundred_at_once_exactly_one_redeems_a_token() {
         let (store, _dir) = store().await;
@@ -281,7 +287,7 @@ mod tests {
         let first = attempt("local-a", b"key");
         assert_eq!(store.redeem(&first, NOW).await.unwrap(), enrolled());
         let soon = NOW.after(Duration::from_secs(599));
-        assert_eq!(store.redeem(&first, soon).await.unwrap(), enrolled());
+        assert_eq!(store.redeem(&first, soon).await.unwrap(), again());
         for (other, at) in [
             (attempt("local-a", b"other key"), soon),
             (attempt("local-b", b"key"), soon),
@@ -338,7 +344,7 @@ mod tests {
         // Its role stays what it is.
         assert_eq!(store.redeem(&with(b"second"), later).await.unwrap(), Redeemed::OtherKey);
         assert_eq!(store.redeem(&with(b"third"), later).await.unwrap(), enrolled());
-        assert_eq!(store.redeem(&with(b"third"), later).await.unwrap(), enrolled());
+        assert_eq!(store.redeem(&with(b"third"), later).await.unwrap(), again());
         // But not what was revoked.
         let host = "local-a".parse().unwrap();
         store.revoke(&host, "", later).await.unwrap();
