@@ -24,6 +24,8 @@ pub struct Limits {
     pub renewals: Attempts<Digest>,
     /// To log in.
     pub logins: Attempts<Source>,
+    /// Logins of this operator, successful ones as well.
+    pub operators: Attempts<String>,
 }
 
 /// What a machine shows to be let in.
@@ -43,6 +45,7 @@ impl Default for Limits {
             returns: Attempts::new(STRANGERS),
             renewals: Attempts::new(RENEWALS),
             logins: Attempts::new(STRANGERS),
+            operators: Attempts::new(OPERATORS),
         }
     }
 }
@@ -57,3 +60,5 @@ const STRANGERS: Limit = Limit { counted: 5, at_once: 16 };
 const NEWCOMERS: Limit = Limit { counted: 10, at_once: 2 };
 /// Each is a write to the disk. A host asks again where a reply was lost.
 const RENEWALS: Limit = Limit { counted: 10, at_once: 1 };
+/// Each is a certificate and a row of the audit log, which are kept. Enough for CI.
+const OPERATORS: Limit = Limit { counted: 30, at_once: 8 };

@@ -61,6 +61,9 @@ impl pb::login_server::Login for Login {
         if login.operator != name {
             return Err(refused(&"the login is another operator's"));
         }
+        // Each is kept, so that the operator's own machines could fill the disk.
+        let counted = app.limits.operators.begin(name.clone(), now).ok_or_else(limits::too_many)?;
+        counted.counts();
         let key = RequestedKey::from_request(csr).map_err(failure::malformed)?;
         let issued = app
             .authority
