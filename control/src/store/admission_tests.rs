@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use super::super::approvals::Decision;
 use super::super::images::ImageRecord;
 use super::super::pool::tests::store;
+use super::super::{Renewal, Renewed};
 use super::*;
 use crate::enrol::instance::Region;
 
@@ -153,6 +154,30 @@ async fn who_is_denied_stays_out_until_somebody_approves() {
     assert!(decide(&store, &machine, Decision::Approve(www()), later(2)).await);
     assert_eq!(store.arrive(&machine, later(3)).await.unwrap(), Arrived::Enrolled(www()));
     assert!(!decide(&store, &machine, Decision::Deny, later(4)).await);
+}
+
+#[tokio::test]
+async fn t080_no_key_of_before_is_a_sign_against_who_took_over() {
+    let (store, _dir) = with_image().await;
+    let (first, id): (_, HostId) = (arrival(A, "1"), A.parse().unwrap());
+    store.arrive(&first, NOW).await.unwrap();
+    let renewal = Renewal {
+        host: id.clone(),
+        presented: first.key,
+        new: Digest::of(b"2"),
+        certificate_serial: "41".into(),
+        certificate_expires: later(1_000_000),
+        issuer: IssuerNumber::new(1),
+    };
+    assert_eq!(store.renew(&renewal, later(1)).await.unwrap(), Renewed::Renewed);
+    let next = arrival(A, "3");
+    store.arrive(&next, later(2)).await.unwrap();
+    assert!(decide(&store, &next, Decision::Approve(www()), later(3)).await);
+    assert_eq!(store.arrive(&next, later(4)).await.unwrap(), Arrived::Enrolled(www()));
+    for key in [first.key, renewal.new] {
+        assert!(!store.is_conflict(&id, &key, later(5)).await.unwrap());
+    }
+    assert_eq!(store.host(&id).await.unwrap().unwrap().standing.conflict, None);
 }
 
 #[tokio::test]

@@ -152,7 +152,8 @@ async fn replayed(
 ) -> Result<Redeemed, Error> {
     let row = sqlx::query(
         "SELECT hosts.role AS role, used, used_by, used_key FROM join_tokens \
-         JOIN hosts ON hosts.id = used_by AND hosts.key_digest = used_key WHERE digest = $1",
+         JOIN hosts ON hosts.id = used_by AND hosts.key_digest = used_key \
+         WHERE digest = $1 AND hosts.revoked IS NULL",
     )
     .bind(attempt.token.to_string())
     .fetch_optional(&mut **transaction)
@@ -296,6 +297,16 @@ mod tests {
             assert_eq!(store.redeem(&other, at).await.unwrap(), Redeemed::Refused, "{other:?}");
         }
         assert_eq!(store.hosts(None).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn t082_a_revoked_host_gets_nothing_more_by_the_token_that_it_came_with() {
+        let (store, _dir) = store().await;
+        store.add_token(&token(None)).await.unwrap();
+        let first = attempt("local-a", b"key");
+        assert_eq!(store.redeem(&first, NOW).await.unwrap(), enrolled());
+        store.revoke(&first.host, "stolen", NOW).await.unwrap();
+        assert_eq!(store.redeem(&first, NOW).await.unwrap(), Redeemed::Refused);
     }
 
     #[tokio::test]
