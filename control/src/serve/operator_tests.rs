@@ -208,6 +208,8 @@ async fn every_call_that_changes_something_is_in_the_log_refused_or_not() {
     assert_eq!(
         said,
         [
+            ["control", "", "trusted", "trust root version 1", "ok"],
+            ["control", "", "made", "issuer 1", "ok"],
             ["control", "", "began", "operator/admin", "ok"],
             ["operator/admin", "admin", "Operators/Add", &added, "ok"],
             ["", "", "Login/LogIn", "vic", "ok"],
@@ -218,7 +220,7 @@ async fn every_call_that_changes_something_is_in_the_log_refused_or_not() {
             ["operator/admin", "admin", "Operator/BeginPublication", "", "failed-precondition"],
         ]
     );
-    assert!(rows.iter().skip(1).all(|row| row.address == "127.0.0.1" && row.at > 0));
+    assert!(rows.iter().skip(3).all(|row| row.address == "127.0.0.1" && row.at > 0));
     assert_eq!(rows.last().unwrap().hash.len(), 64);
     assert_ne!(Chain::start().hash.to_string(), rows.last().unwrap().hash);
     running.stop().await;
