@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustls::pki_types::UnixTime;
+use rustls::time_provider::TimeProvider;
 use tokio::time::Instant;
 
 use super::*;

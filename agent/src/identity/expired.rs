@@ -12,7 +12,8 @@ use log::{info, warn};
 use tokio::time::timeout;
 use tonic::Code;
 
-use super::enrol::{CALL_TIMEOUT, Terms, accept, request};
+use super::accept::{accept, request};
+use super::enrol::{CALL_TIMEOUT, Terms};
 use super::failure::Error;
 use super::store::{Enrolled, Store};
 use crate::telemetry::Chain;

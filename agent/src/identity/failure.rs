@@ -39,6 +39,8 @@ pub(super) enum Error {
     Certificate(#[source] transport::Error),
     #[error("the control plane sent a certificate that does not speak for this host")]
     Unusable,
+    #[error("the control plane sent certificates that could not be read back from the disk")]
+    Unreadable,
     #[error("there is no connection to the control plane")]
     Disconnected,
 }
@@ -97,7 +99,8 @@ impl Error {
             | Self::OtherRole { .. }
             | Self::OtherHost { .. }
             | Self::OtherToken { .. }
-            | Self::Unusable => lost,
+            | Self::Unusable
+            | Self::Unreadable => lost,
         }
     }
 
@@ -124,7 +127,11 @@ impl Error {
                 "check `control_plane` and `ca` in agent.toml, and that the control plane runs"
             }
             Self::Certificate(_) => "check the clock of this machine, and `ca` in agent.toml",
-            Self::OtherHost { .. } | Self::Vanished | Self::Request(_) | Self::Unusable => {
+            Self::OtherHost { .. }
+            | Self::Vanished
+            | Self::Request(_)
+            | Self::Unusable
+            | Self::Unreadable => {
                 "this should not happen: look at the logs of agent and control plane"
             }
         }

@@ -20,9 +20,11 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
-use super::enrol::{CALL_TIMEOUT, LOOK_AGAIN, Terms, accept, discard_used, request};
+use super::accept::{accept, request};
+use super::enrol::{CALL_TIMEOUT, Terms, discard_used};
 use super::failure::Error;
 use super::store::{Enrolled, Store};
+use super::wait::LOOK_AGAIN;
 use crate::backoff::Backoff;
 use crate::telemetry::Chain;
 
