@@ -2,7 +2,8 @@
 //!
 //! What may pass (nobody answers) is tried again with full jitter. What will not pass
 //! by itself is said once, clearly, and then waited for. Where a token was used up,
-//! somebody has to put another `join.toml` there, and the agent sees it when they do;
+//! somebody has to put another `join.toml` there, and the agent sees it when they do (and
+//! asks meanwhile, now and then, whether the identity of before can be renewed after all);
 //! on EC2 somebody has to approve the machine or correct a record, and the same key
 //! asks again.
 
@@ -148,6 +149,11 @@ pub async fn obtain(terms: &Terms, standing: Standing) -> Enrolled {
                     () = changed(&path, before) => {}
                     // What had expired may be good after all.
                     () = set_back(terms, began) => warn!("the clock was set back; trying again"),
+                    // Without the token, which was refused.
+                    enrolled = expired::renew_after_all(terms, &store) => {
+                        info!(host:% = enrolled.host; "the certificate was renewed after all");
+                        return enrolled;
+                    }
                 }
                 backoff.reset();
             }
@@ -247,7 +253,26 @@ async fn at_hand(
         (Some(enrolled), Standing::Unknown) if terms.now() < enrolled.certificate.not_after => {
             Ok(Some(enrolled))
         }
-        (Some(enrolled), Standing::Unknown) => expired::renew(terms, store, enrolled).await,
+        (Some(old), Standing::Unknown) => renewed(terms, store, &old).await,
+    }
+}
+
+async fn renewed(terms: &Terms, store: &Store, old: &Enrolled) -> Result<Option<Enrolled>, Error> {
+    let (host, end) = (&old.host, old.certificate.not_after);
+    match expired::renew(terms, store, old).await? {
+        expired::Answer::Renewed(enrolled) => {
+            info!(host:% = host; "the certificate had expired at {end} and was renewed");
+            Ok(Some(enrolled))
+        }
+        expired::Answer::TooLate => {
+            warn!(host:% = host; "the certificate expired at {end}, too long ago to be renewed: this machine has to enrol anew");
+            Ok(None)
+        }
+        expired::Answer::Refused(status) => {
+            let why = Chain(&*status);
+            warn!(host:% = host; "the certificate expired at {end} and is not renewed: {why}; this machine has to enrol anew, and asks again now and then");
+            Ok(None)
+        }
     }
 }
 

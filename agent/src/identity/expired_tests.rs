@@ -6,6 +6,7 @@ use rustls::pki_types::{SignatureVerificationAlgorithm, UnixTime};
 use rustls::time_provider::TimeProvider;
 
 use super::*;
+use crate::identity::expired::LONGEST_WAIT;
 
 /// A clock that stands still, in the days of the year 2026 from its first on.
 #[derive(Debug)]
@@ -69,6 +70,39 @@ async fn t081_t082_who_is_not_renewed_waits_for_a_token_and_enrols_with_another_
     let enrolled = enrolling.join_next().await.unwrap().unwrap();
     assert_eq!(world.next_token().await, "floe-join-1");
     assert_ne!(enrolled.certificate.key, old.certificate.key);
+}
+
+/// Nobody comes to the machine, and by and by the control plane is mended.
+#[tokio::test]
+async fn t081_who_is_refused_asks_again_without_anybody_who_puts_a_token_there() {
+    for refusal in [
+        Status::unauthenticated("its clock was wrong"),
+        Status::permission_denied("its database was restored"),
+        Status::invalid_argument("it was another version"),
+        Status::unimplemented("it was another version"),
+    ] {
+        let world = expired_on(1, vec![refusal.clone(), refusal]).await;
+        let terms = world.terms.clone();
+        let mut enrolling = JoinSet::new();
+        enrolling.spawn(async move { obtain(&terms, Standing::Unknown).await });
+        let enrolled = loop {
+            // Time stands still while somebody speaks.
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            match enrolling.try_join_next() {
+                Some(enrolled) => break enrolled.unwrap(),
+                None => pass(LONGEST_WAIT).await,
+            }
+        };
+        assert_eq!(world.renewed.lock().unwrap().len(), 1);
+        assert_eq!(enrolled.certificate, world.on_disk().unwrap().certificate);
+    }
+}
+
+/// So much time passes at once.
+async fn pass(time: std::time::Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 #[tokio::test]
