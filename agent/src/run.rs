@@ -199,7 +199,7 @@ async fn keep_session(
         standing = tokio::select! {
             () = session.keep(&config.control_plane, tls, hello) => return,
             lost = identity::keep(&terms, &enrolled, line, &shown) => match lost {
-                Lost::Expired => Standing::Unknown,
+                Lost::Expired | Lost::Followed => Standing::Unknown,
                 Lost::Replaced => Standing::Refused,
             },
         };

@@ -4,6 +4,8 @@
 //! after a restart. What is stored without that would lock the host out, and nobody
 //! could come to mend it.
 
+use std::time::Duration;
+
 use floe_proto::certificate::{Certificate, MAX_CHAIN};
 use floe_proto::id::HostId;
 use floe_proto::spiffe::{SpiffeId, Subject};
@@ -14,6 +16,10 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use super::enrol::Terms;
 use super::failure::Error;
 use super::store;
+
+/// A control plane gives 90 days at most. What ends so late that a host would never ask for
+/// another one is refused: where its key is not taken any more, its end is the last way out.
+const LONGEST_LIFE: Duration = Duration::from_secs(100 * 24 * 3600);
 
 /// Asks for a certificate of `key`, PKCS#10, DER.
 pub(super) fn request(key: &KeyPair) -> Result<Vec<u8>, Error> {
@@ -38,8 +44,9 @@ pub(super) fn accept(
     }
     let ours = SpiffeId { fleet: terms.fleet.clone(), subject: Subject::Host(host.clone()) };
     let leaf = chain.first().and_then(|leaf| Certificate::read(leaf).ok());
-    if leaf.is_none_or(|leaf| leaf.id != ours) {
-        return Err(Error::Unusable);
+    let Some(leaf) = leaf.filter(|leaf| leaf.id == ours) else { return Err(Error::Unusable) };
+    if leaf.not_after.since(leaf.not_before) > LONGEST_LIFE {
+        return Err(Error::Endless);
     }
     if !store::could_be_read_back(&chain, key) {
         return Err(Error::Unreadable);

@@ -290,8 +290,8 @@ async fn instance(imds: &Imds) -> Result<HostId, imds::Error> {
     last
 }
 
-/// Becomes `host`, and has it on the disk.
-async fn enrol(
+/// Becomes `host`, and has it on the disk. What was there before stays until then.
+pub(super) async fn enrol(
     terms: &Terms,
     store: &Store,
     host: &HostId,

@@ -1,5 +1,7 @@
 //! A host whose certificate has expired, or is refused.
 
+use std::time::Duration;
+
 use floe_proto::renewal;
 use floe_proto::transport::provider;
 use rustls::pki_types::{SignatureVerificationAlgorithm, UnixTime};
@@ -7,23 +9,27 @@ use rustls::time_provider::TimeProvider;
 
 use super::*;
 use crate::identity::expired::LONGEST_WAIT;
+use crate::testing::pass;
 
-/// A clock that stands still, in the days of the year 2026 from its first on.
+/// A clock that stands still.
 #[derive(Debug)]
-struct Day(u64);
+struct Still(Duration);
 
-impl TimeProvider for Day {
+impl TimeProvider for Still {
     fn current_time(&self) -> Option<UnixTime> {
-        const YEAR_2026: u64 = 1_767_225_600;
-        let since = std::time::Duration::from_secs(YEAR_2026 + self.0 * 24 * 3600);
-        Some(UnixTime::since_unix_epoch(since))
+        Some(UnixTime::since_unix_epoch(self.0))
     }
 }
 
+const YEAR_2026: u64 = 1_767_225_600;
+
+/// A host whose certificate ended so many days ago.
 async fn expired_on(day: u64, failures: Vec<Status>) -> World {
     let mut world = world("www.fossable.org", failures).await;
     world.save("local-www-1", 2026);
-    world.terms.clock = Arc::new(Day(day));
+    let now = Duration::from_secs(YEAR_2026 + day * 24 * 3600);
+    world.terms.clock = Arc::new(Still(now));
+    *world.authority.now.lock().unwrap() = now;
     world
 }
 
@@ -87,7 +93,7 @@ async fn t081_who_is_refused_asks_again_without_anybody_who_puts_a_token_there()
         enrolling.spawn(async move { obtain(&terms, Standing::Unknown).await });
         let enrolled = loop {
             // Time stands still while somebody speaks.
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
             match enrolling.try_join_next() {
                 Some(enrolled) => break enrolled.unwrap(),
                 None => pass(LONGEST_WAIT).await,
@@ -96,13 +102,6 @@ async fn t081_who_is_refused_asks_again_without_anybody_who_puts_a_token_there()
         assert_eq!(world.renewed.lock().unwrap().len(), 1);
         assert_eq!(enrolled.certificate, world.on_disk().unwrap().certificate);
     }
-}
-
-/// So much time passes at once.
-async fn pass(time: std::time::Duration) {
-    tokio::time::pause();
-    tokio::time::advance(time).await;
-    tokio::time::resume();
 }
 
 #[tokio::test]

@@ -41,6 +41,8 @@ pub(super) enum Error {
     Unusable,
     #[error("the control plane sent certificates that could not be read back from the disk")]
     Unreadable,
+    #[error("the control plane sent a certificate that is good for longer than 100 days")]
+    Endless,
     #[error("there is no connection to the control plane")]
     Disconnected,
 }
@@ -100,7 +102,8 @@ impl Error {
             | Self::OtherHost { .. }
             | Self::OtherToken { .. }
             | Self::Unusable
-            | Self::Unreadable => lost,
+            | Self::Unreadable
+            | Self::Endless => lost,
         }
     }
 
@@ -131,7 +134,8 @@ impl Error {
             | Self::Vanished
             | Self::Request(_)
             | Self::Unusable
-            | Self::Unreadable => {
+            | Self::Unreadable
+            | Self::Endless => {
                 "this should not happen: look at the logs of agent and control plane"
             }
         }

@@ -52,6 +52,13 @@ impl Line for Played {
         })
     }
 
+    /// There is one all the time.
+    async fn stream(&self, open: bool) {
+        if !open {
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn taken(&self) -> watch::Receiver<Option<bool>> {
         self.taken.subscribe()
     }
@@ -73,6 +80,7 @@ struct World {
 impl World {
     fn new(failures: Vec<Status>) -> Self {
         let (state, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+        *authority.now.lock().unwrap() = Duration::from_secs(START.unsigned_abs());
         let clock = Arc::new(Set(Mutex::new(0)));
         let terms = Terms {
             fleet: "fossable.org".parse().unwrap(),
@@ -181,6 +189,17 @@ async fn t077_a_certificate_that_does_not_speak_for_this_host_is_not_stored() {
     let refused = once(&world.terms, &world.store, &itself(), &world.line).await;
     assert!(matches!(refused, Err(Error::Certificate(_))));
     assert_eq!(world.on_disk().certificate, before);
+}
+
+#[tokio::test]
+async fn t081_a_certificate_that_would_never_end_is_not_stored() {
+    let world = World::new(vec![]);
+    let (key, host) = (world.store.key().unwrap(), itself());
+    let asked = request(&key).unwrap();
+    let accepts = |leaf| accept(&world.terms, &host, &key, leaf, vec![]);
+    let endless = world.line.authority.sign_until(&asked, &host, 2999);
+    assert!(matches!(accepts(endless), Err(Error::Endless)));
+    assert!(accepts(world.line.authority.sign(&asked, &host)).is_ok());
 }
 
 /// TLS looks at those issuers only that it needs, and would never see these.

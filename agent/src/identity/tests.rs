@@ -22,6 +22,8 @@ mod broken;
 mod clock;
 #[path = "expired_tests.rs"]
 mod expired;
+#[path = "stranded_tests.rs"]
+mod stranded;
 
 #[derive(Clone)]
 struct Service {
