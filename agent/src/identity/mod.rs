@@ -39,4 +39,4 @@ mod wait;
 pub use enrol::{Attestation, Standing, Terms, obtain};
 pub use imds::Imds;
 pub use renew::{Line, Lost, keep};
-pub use store::{Enrolled, Error, Store};
+pub use store::{Enrolled, Error, Store, issued};

@@ -58,6 +58,13 @@ impl Enrolled {
     }
 }
 
+/// When the newest certificate in `state_directory` was made, by the clock of the CA.
+/// `None` where there is none that can be read.
+pub fn issued(state_directory: &Path) -> Option<Timestamp> {
+    let chain = Store::new(state_directory).read(CERTIFICATE).ok()??;
+    read_chain(&chain).map(|(_, certificate)| certificate.not_before)
+}
+
 /// The directory with the identity.
 #[derive(Clone, Debug)]
 pub struct Store {
