@@ -139,3 +139,12 @@ fn floors_never_fall() {
         assert_eq!(both, Floors { confirmed, ..raised.clone() });
     }
 }
+
+#[test]
+fn what_a_newer_agent_remembers_besides_costs_nothing_that_is_known() {
+    let floors = confirmed(43, 0).seen(&verified(|_| ()), now());
+    let mut written = serde_json::to_value(&floors).unwrap();
+    written["confirmed"]["signer"] = "a newer agent's".into();
+    written["admitted"] = written["confirmed"].clone();
+    assert_eq!(serde_json::from_value::<Floors>(written).unwrap(), floors);
+}
