@@ -32,7 +32,7 @@ use crate::activation::drive::{self, Exit, HAND_OVER_CODE, Ports};
 use crate::activation::ports::Unwritten;
 use crate::activation::state::Fault;
 use crate::config::{self, Config};
-use crate::host::clock::HostClock;
+use crate::host::clock::{HostClock, TlsClock};
 use crate::host::commit;
 use crate::host::disk::RealDisk;
 use crate::host::journal::{self, Found, HostJournal, Loss};
@@ -92,8 +92,8 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     let trust = roots.believed();
     let (session, handle) = session::open(roots);
     let clock = HostClock::new(&state.floors);
-    // Certificates are judged by the same time as manifests.
-    let tls_clock = Arc::new(clock.clone());
+    let issued = identity::issued(&config.state_directory);
+    let tls_clock = Arc::new(TlsClock::new(clock.clone(), issued));
     let machine = HostMachine::new(paths, ca.clone(), handle.clone());
     let ports = Ports {
         machine,
@@ -158,7 +158,7 @@ async fn keep_session(
     config: &Config,
     ca: Vec<CertificateDer<'static>>,
     system: &str,
-    clock: Arc<HostClock>,
+    clock: Arc<TlsClock>,
     line: &Handle,
 ) {
     let terms = Terms {
@@ -200,7 +200,7 @@ async fn keep_session(
         standing = tokio::select! {
             () = session.keep(&config.control_plane, tls, hello) => return,
             lost = identity::keep(&terms, &enrolled, line, &shown) => match lost {
-                Lost::Expired => Standing::Unknown,
+                Lost::Expired | Lost::Followed => Standing::Unknown,
                 Lost::Replaced => Standing::Refused,
             },
         };

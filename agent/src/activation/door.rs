@@ -74,7 +74,7 @@ impl Door {
         let text = std::str::from_utf8(envelope).map_err(|e| Fault::of(&e))?;
         Ok(Admitted {
             digest: verified.digest(),
-            floors: floors.clone().seen(&verified),
+            floors: floors.clone().seen(&verified, now),
             manifest: Manifest::clone(&verified),
             envelope: text.to_owned(),
         })
