@@ -11,6 +11,8 @@ use crate::{WWW, sick_version, version};
 struct Scene {
     world: World,
     before: State,
+    /// What the machine was booted with. Version 1 was switched to after that.
+    booted: String,
 }
 
 impl Scene {
@@ -25,7 +27,8 @@ impl Scene {
         world.repository.change(WWW, &version(1));
         world.push(WWW).await.succeeded();
         let before = world.hosts[0].state().await;
-        Self { world, before }
+        let booted = booted(&world.hosts[0]).await;
+        Self { world, before, booted }
     }
 
     /// Pushes a change that comes with another kernel; watches until it has ended.
@@ -44,13 +47,18 @@ impl Scene {
     }
 
     async fn booted(&self) -> String {
-        self.host().shell("readlink -f /run/booted-system").await.trim().to_owned()
+        booted(self.host()).await
+    }
+
+    /// A reboot has led back, to what boots by default.
+    async fn came_back_by_a_reboot(&self) {
+        self.host().comes_to(&self.before).await;
+        assert_eq!(self.booted().await, self.before.running);
     }
 
     /// It runs what it ran, as if nothing had been; and takes what comes next.
     async fn nothing_is_lost(mut self) {
         self.host().comes_to(&self.before).await;
-        assert_eq!(self.booted().await, self.before.running);
         self.nothing_is_left().await;
         let rollout = self.push(&version(9)).await.succeeded().rollout();
         assert_eq!(self.result(&rollout).0, "confirmed");
@@ -64,6 +72,10 @@ impl Scene {
         assert_eq!(self.host().shell(profiles).await.trim(), "0");
         self.host().has_no_guard().await;
     }
+}
+
+async fn booted(host: &Host) -> String {
+    host.shell("readlink -f /run/booted-system").await.trim().to_owned()
 }
 
 /// Version `number` with another kernel.
@@ -94,7 +106,7 @@ async fn a_role_that_never_reboots_keeps_a_new_kernel_for_later_and_refuses_what
     let mut scene = Scene::with("").await;
     let rollout = scene.push(&kernel(2)).await.succeeded().rollout();
     assert_eq!(scene.result(&rollout).0, "confirmed");
-    assert_eq!(scene.booted().await, scene.before.running, "nobody rebooted it");
+    assert_eq!(scene.booted().await, scene.booted, "nobody rebooted it");
     let before = scene.host().state().await;
 
     let other_init = format!("{}\n  system.initInterfaceVersion = \"9\";", kernel(2));
@@ -132,6 +144,7 @@ async fn c27_a_kernel_that_panics_is_left_by_the_next_boot() {
     let (outcome, reason) = scene.result(&rollout);
     assert_eq!(outcome, "rolled_back");
     assert!(reason.contains("did not come up"), "{reason}");
+    scene.came_back_by_a_reboot().await;
     scene.nothing_is_lost().await;
 }
 
@@ -146,6 +159,7 @@ async fn c27_a_boot_in_which_the_agent_never_comes_up_is_left_by_its_guard() {
     let (outcome, reason) = scene.result(&rollout);
     assert_eq!(outcome, "rolled_back");
     assert!(reason.contains("not confirmed within 12 s"), "{reason}");
+    scene.came_back_by_a_reboot().await;
     scene.nothing_is_lost().await;
 }
 
@@ -159,6 +173,7 @@ async fn a_system_that_is_sick_in_its_boot_is_left_by_another() {
     let (outcome, reason) = scene.result(&rollout);
     assert_eq!(outcome, "rolled_back");
     assert!(reason.contains("503"), "{reason}");
+    scene.came_back_by_a_reboot().await;
     scene.nothing_is_lost().await;
 }
 
@@ -169,7 +184,7 @@ async fn c28_a_power_cut_in_the_boot_of_a_trial_leads_back() {
     scene.world.repository.change(WWW, &kernel(2));
     let push = ["push", WWW, "--output", "json"];
     scene.world.operator().floe(&push).await.succeeded();
-    scene.world.enters(scene.host(), "probation").await;
+    scene.host().enters_without_agent("probation").await;
 
     scene.world.hosts[0].cut_power().await;
     scene.world.hosts[0].boot().await;
@@ -206,6 +221,7 @@ async fn an_installer_that_gives_the_candidate_no_entry_is_noticed_before_the_re
     let (outcome, reason) = scene.result(&rollout);
     assert_eq!(outcome, "rolled_back");
     assert!(reason.contains("no entry"), "{reason}");
+    assert_eq!(scene.booted().await, scene.booted, "it was not rebooted");
     scene.nothing_is_lost().await;
 }
 
@@ -226,5 +242,5 @@ async fn a_reboot_waits_for_its_window_until_something_newer_comes() {
     let rollout = scene.push(&version(3)).await.succeeded().rollout();
 
     assert_eq!(scene.result(&rollout).0, "confirmed");
-    assert_eq!(scene.booted().await, scene.before.running);
+    assert_eq!(scene.booted().await, scene.booted, "nobody rebooted it");
 }
