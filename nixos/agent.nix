@@ -7,6 +7,7 @@ let
   inherit (lib) mkEnableOption mkIf mkOption optionalAttrs types;
   cfg = config.services.floe-agent;
   toml = pkgs.formats.toml { };
+  grub = config.boot.loader.grub;
 in
 {
   options.services.floe-agent = {
@@ -59,7 +60,10 @@ in
       }) [ "fleet" "role" "control_plane" ];
 
     # Also the way to a system's agent: <toplevel>/sw/bin/floe-agent.
-    environment.systemPackages = [ cfg.package ];
+    environment.systemPackages = [ cfg.package ]
+      # The choice for one boot (grub-reboot, grub-editenv). nixpkgs brings them only where GRUB is written to a disk, which
+      # it is not on EFI (nixos/modules/system/boot/loader/grub/grub.nix).
+      ++ lib.optional grub.enable (if grub.efiSupport then pkgs.grub2_efi else pkgs.grub2);
 
     environment.etc = {
       "floe/agent.toml".source = toml.generate "agent.toml"
@@ -67,6 +71,25 @@ in
     }
     // optionalAttrs (cfg.trustRoot != null) { "floe/trust.json".source = cfg.trustRoot; }
     // optionalAttrs (cfg.ca != null) { "floe/ca.pem".source = cfg.ca; };
+
+    # The dead man's timer of a boot in which a new system is tried. It does not wait for the agent, nor for the network:
+    # where either never comes up, the machine is rebooted into the system that it came from. Ends at once in every other
+    # boot.
+    systemd.services.floe-boot-guard = {
+      description = "floe: goes back from a system that was booted to be tried";
+      wantedBy = [ "basic.target" ];
+      restartIfChanged = false;
+      unitConfig = { X-StopOnRemoval = false; DefaultDependencies = false; RequiresMountsFor = [ "/var/lib/floe" "/boot" ]; };
+      after = [ "local-fs.target" "dbus.socket" ];
+      conflicts = [ "shutdown.target" ];
+      before = [ "shutdown.target" ];
+      environment.PATH = lib.mkForce "/run/wrappers/bin:/run/current-system/sw/bin:/run/current-system/sw/sbin";
+      serviceConfig = {
+        ExecStart = "${cfg.package}/bin/floe-agent guard --boot";
+        Restart = "on-failure";
+        RestartSec = "2s";
+      };
+    };
 
     systemd.services.floe-agent = {
       description = "floe agent";

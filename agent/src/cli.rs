@@ -109,8 +109,12 @@ struct Trial {
 #[derive(Args, Debug)]
 struct Guard {
     /// The activation that it guards
-    #[arg(long)]
-    activation: ActivationId,
+    #[arg(long, required_unless_present = "boot")]
+    activation: Option<ActivationId>,
+
+    /// Guard the system that this boot is to try, if it is to try one
+    #[arg(long, conflicts_with = "activation")]
+    boot: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -174,9 +178,13 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             trial::run(toplevel.as_path(), action, &outcome, guarded_by.as_ref()).await?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Guard(Guard { activation }) => {
+        Command::Guard(Guard { activation, boot: _ }) => {
             let config = Config::read(&cli.config)?;
-            guard::run(run::paths(&config, &cli.config), &activation).await?;
+            let paths = run::paths(&config, &cli.config);
+            match activation {
+                Some(activation) => guard::run(paths, &activation).await?,
+                None => guard::run_in_boot(paths).await?,
+            };
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -60,6 +60,9 @@ pub struct Config {
 
     /// Bytes that must be free in the store before a system is built. Default: 1 GiB.
     pub min_free_bytes: u64,
+
+    /// Bytes of memory that must be available before a system is built. Default: 64 MiB.
+    pub min_free_memory: u64,
 }
 
 /// How a machine proves who it is when it enrols.
@@ -106,6 +109,7 @@ impl Config {
         let build_memory_max = reader.optional("build_memory_max", memory);
         let build_timeout = reader.optional("build_timeout", duration);
         let min_free_bytes = reader.optional("min_free_bytes", bytes);
+        let min_free_memory = reader.optional("min_free_memory", bytes);
 
         let faults = reader.finish();
         let (Some(fleet), Some(role), Some(control_plane), []) =
@@ -126,6 +130,7 @@ impl Config {
             build_memory_max: build_memory_max.unwrap_or_else(|| "75%".into()),
             build_timeout: build_timeout.unwrap_or(Duration::from_secs(60 * 60)),
             min_free_bytes: min_free_bytes.unwrap_or(1 << 30),
+            min_free_memory: min_free_memory.unwrap_or(64 << 20),
         })
     }
 }

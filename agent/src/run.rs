@@ -32,8 +32,9 @@ use crate::activation::drive::{self, Exit, HAND_OVER_CODE, Ports};
 use crate::activation::ports::Unwritten;
 use crate::activation::state::Fault;
 use crate::config::{self, Config};
-use crate::host::clock::HostClock;
+use crate::host::clock::{HostClock, TlsClock};
 use crate::host::commit;
+use crate::host::disk::RealDisk;
 use crate::host::journal::{self, Found, HostJournal, Loss};
 use crate::host::machine::HostMachine;
 use crate::host::paths::{CURRENT_SYSTEM, Limits, Paths};
@@ -79,7 +80,7 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     let paths = paths(&config, config_path);
     notify(&[NotifyState::Ready]);
     // Waits while the dead man's guard goes back; until then a signal just kills.
-    let (journal, Found { state, loss }) = HostJournal::open(&config.state_directory)?;
+    let (journal, Found { state, loss }) = HostJournal::open(RealDisk, &config.state_directory)?;
     if loss != Loss::None && salvage::go_back(&paths).await?.is_some() {
         return Ok(Ending::HandOver(HAND_OVER_CODE));
     }
@@ -91,8 +92,8 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     let trust = roots.believed();
     let (session, handle) = session::open(roots);
     let clock = HostClock::new(&state.floors);
-    // Certificates are judged by the same time as manifests.
-    let tls_clock = Arc::new(clock.clone());
+    let issued = identity::issued(&config.state_directory);
+    let tls_clock = Arc::new(TlsClock::new(clock.clone(), issued));
     let machine = HostMachine::new(paths, ca.clone(), handle.clone());
     let ports = Ports {
         machine,
@@ -157,7 +158,7 @@ async fn keep_session(
     config: &Config,
     ca: Vec<CertificateDer<'static>>,
     system: &str,
-    clock: Arc<HostClock>,
+    clock: Arc<TlsClock>,
     line: &Handle,
 ) {
     let terms = Terms {
@@ -199,7 +200,7 @@ async fn keep_session(
         standing = tokio::select! {
             () = session.keep(&config.control_plane, tls, hello) => return,
             lost = identity::keep(&terms, &enrolled, line, &shown) => match lost {
-                Lost::Expired => Standing::Unknown,
+                Lost::Expired | Lost::Followed => Standing::Unknown,
                 Lost::Replaced => Standing::Refused,
             },
         };
@@ -303,6 +304,7 @@ fn host(config: &Config) -> Result<Host, Error> {
 /// Where things are, by the configuration.
 pub fn paths(config: &Config, config_path: &Path) -> Paths {
     Paths {
+        control_plane: config.control_plane.clone(),
         state: config.state_directory.clone(),
         config: config_path.to_owned(),
         nixos_rebuild: config.nixos_rebuild.clone(),
@@ -311,6 +313,7 @@ pub fn paths(config: &Config, config_path: &Path) -> Paths {
             build_memory: config.build_memory_max.clone(),
             build_time: config.build_timeout,
             free: config.min_free_bytes,
+            memory: config.min_free_memory,
         },
     }
 }

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use floe_proto::id::HostId;
 use floe_proto::transport::{self, Identity};
@@ -14,6 +15,7 @@ use rcgen::{
     SanType,
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -25,13 +27,24 @@ pub(crate) mod trust;
 
 /// What never ends without its guard fails after this instead.
 pub(crate) async fn in_time<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(std::time::Duration::from_secs(10), what).await.expect("in time")
+    tokio::time::timeout(Duration::from_secs(10), what).await.expect("in time")
 }
+
+/// So much time passes at once, and then at its own pace again.
+pub(crate) async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A CA, and what it issues.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub(crate) ca: CertificateDer<'static>,
+    /// When it is, by its own clock, since 1970.
+    pub(crate) now: Mutex<Duration>,
 }
 
 impl Authority {
@@ -40,7 +53,8 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), ca }
+        let now = DefaultTimeProvider.current_time().unwrap().as_secs();
+        Self { issuer: Issuer::new(params, key), ca, now: Mutex::new(Duration::from_secs(now)) }
     }
 
     /// A key and its certificate for `name`, as a control plane has them.
@@ -53,18 +67,30 @@ impl Authority {
         Identity { chain: vec![leaf], key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() }
     }
 
-    /// A certificate of `host` for the key of a request.
+    /// A certificate of `host` for the key of a request, 45 days old and good for as many.
     pub(crate) fn sign(&self, request: &[u8], host: &HostId) -> Vec<u8> {
-        self.sign_until(request, host, 2999)
+        let now = rcgen::date_time_ymd(1970, 1, 1) + *self.now.lock().unwrap();
+        self.sign_for(request, host, |params| {
+            (params.not_before, params.not_after) = (now - 45 * DAY, now + 45 * DAY);
+        })
     }
 
     /// The same, good until that year.
     pub(crate) fn sign_until(&self, request: &[u8], host: &HostId, year: i32) -> Vec<u8> {
+        self.sign_for(request, host, |p| p.not_after = rcgen::date_time_ymd(year, 1, 1))
+    }
+
+    fn sign_for(
+        &self,
+        request: &[u8],
+        host: &HostId,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Vec<u8> {
         let request = request.into();
         let mut request = CertificateSigningRequestParams::from_der(&request).unwrap();
         let id = format!("spiffe://fossable.org/host/{host}");
         request.params.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
-        request.params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        change(&mut request.params);
         request.signed_by(&self.issuer).unwrap().der().to_vec()
     }
 

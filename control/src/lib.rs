@@ -22,6 +22,7 @@ mod durable;
 pub mod enrol;
 pub mod objects;
 pub mod operator;
+mod program;
 pub mod repository;
 pub mod rollout;
 pub mod serve;

@@ -76,6 +76,32 @@ fn a_program_signs_and_is_not_believed_unless_it_did() {
 }
 
 #[test]
+fn no_program_that_is_started_sees_a_secret() {
+    let fleet = Fleet::begin();
+    let key = fs::read_to_string(fleet.path("keys/release.pem")).unwrap();
+    for directory in ["bin", ".git"] {
+        fs::create_dir(fleet.path(directory)).unwrap();
+    }
+    let programs = ["git", "nix-instantiate"].map(|name| fleet.path("bin").join(name));
+    for program in &programs {
+        fs::write(program, "#!/bin/sh\nenv >\"$0.saw\"\n").unwrap();
+        fs::set_permissions(program, Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:/usr/bin:/bin", fleet.path("bin").display());
+    let secrets = [
+        ("FLOE_SIGNING_KEY", key.as_str()),
+        ("FLOE_KEY_PASSPHRASE", "correct horse"),
+        ("FLOE_KEY_PASSPHRASE_FILE", "keys/release.pem"),
+        ("PATH", &path),
+    ];
+    fleet.floe_with(&secrets, &["bundle", "build", "www", "--out", "out"]).ends(0);
+    for program in &programs {
+        let saw = fs::read_to_string(program.with_extension("saw")).unwrap();
+        assert!(saw.contains("PATH=") && !saw.contains("FLOE_"), "{saw}");
+    }
+}
+
+#[test]
 fn what_two_must_sign_is_published_when_both_have() {
     let fleet = Fleet::begin();
     fleet.floe(&["keys", "new", "keys/bob.pem"]).ends(0);

@@ -75,12 +75,13 @@ pub fn manifest(bytes: &[u8]) {
     assert!(fleet.now < believed.expires);
 
     // On a host that confirmed the honest one, nothing goes below it.
-    let floors = Floors::default().seen(&fleet.manifest).confirmed(Mark::of(&fleet.manifest));
+    let floors =
+        Floors::default().seen(&fleet.manifest, fleet.now).confirmed(Mark::of(&fleet.manifest));
     if admit::admit(&believed, &fleet.host, &floors, fleet.now).is_ok() {
         assert_eq!(believed.role, fleet.host.role);
         assert!((believed.epoch, believed.serial) >= (fleet.manifest.epoch, fleet.manifest.serial));
         assert!(believed.serial.get() - fleet.manifest.serial.get() <= admit::MAX_JUMP);
-        let raised = floors.clone().seen(&believed).confirmed(Mark::of(&believed));
+        let raised = floors.clone().seen(&believed, fleet.now).confirmed(Mark::of(&believed));
         assert_eq!(raised.clone().merged(floors), raised, "floors only rise");
     }
 }

@@ -12,6 +12,7 @@
 //! * [`root`], [`manifest`]: the signed documents.
 //! * [`verify`]: the only maker of [`verify::Verified`].
 //! * [`admit`]: pure: may this host run this verified manifest?
+//! * [`reboot`]: when a host may be rebooted for what is signed.
 //! * [`payload`]: a directory becomes a `tar.zst`, and back, or nothing.
 //! * [`login`]: what an operator signs to get a certificate.
 //! * [`renewal`]: what a host signs to renew a certificate that has expired.
@@ -32,6 +33,7 @@ pub mod login;
 pub mod manifest;
 pub mod payload;
 pub mod pb;
+pub mod reboot;
 pub mod renewal;
 pub mod report;
 pub mod root;

@@ -13,14 +13,15 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::id::{Epoch, Fleet, Role, Serial};
 use crate::json;
+use crate::reboot::Reboot;
 use crate::time::Timestamp;
 use crate::version::AgentVersion;
 
 /// The payload type of a manifest's envelope.
 pub const TYPE: &str = "application/vnd.floe.manifest.v1+json";
 
-/// The newest schema that this program knows, and the only one so far.
-pub const SCHEMA: u32 = 1;
+/// The newest schema that this program knows. 2 came with reboots.
+pub const SCHEMA: u32 = 2;
 
 /// The longest manifest that is read, in bytes.
 pub const MAX_BYTES: usize = 128 * 1024;
@@ -29,7 +30,8 @@ pub const MAX_BYTES: usize = 128 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The oldest schema that carries what is said; see [`SCHEMA`].
+    /// The oldest schema that carries what is said, so that no agent refuses for its
+    /// number what it could have read; see [`Manifest::oldest_schema`].
     pub schema: u32,
     /// The fleet whose hosts may run it.
     pub fleet: Fleet,
@@ -91,6 +93,9 @@ pub struct Activation {
     pub deadline_seconds: u32,
     /// Units whose failure does not count, such as `flaky-report.service`.
     pub ignore_units: Vec<String>,
+    /// When the host reboots for it. Since schema 2; absent where it never does.
+    #[serde(default, skip_serializing_if = "Reboot::is_never")]
+    pub reboot: Reboot,
 }
 
 /// The ways to switch.
@@ -200,6 +205,11 @@ impl Manifest {
         Ok(bytes)
     }
 
+    /// The oldest schema that carries what this manifest says, whatever its own says.
+    pub fn oldest_schema(&self) -> u32 {
+        if self.activation.reboot.is_never() { 1 } else { 2 }
+    }
+
     /// How long the host may take from the switch to the verdict.
     pub fn deadline(&self) -> Duration {
         Duration::from_secs(self.activation.deadline_seconds.into())
@@ -217,7 +227,8 @@ impl Manifest {
             Probe::Tcp { address } => address.port() != 0,
             Probe::Command { argv } => argv.first().is_some_and(|program| program.starts_with('/')),
         };
-        let rules: [(bool, &'static str); 11] = [
+        let rules: [(bool, &'static str); 13] = [
+            (self.schema == self.oldest_schema(), "its schema is not the oldest that carries it"),
             (self.floor <= self.serial, "its floor is above its serial"),
             (self.created < self.expires, "it expires before it was created"),
             (self.created == self.created.whole_seconds(), "`created` has a fraction of a second"),
@@ -242,6 +253,7 @@ impl Manifest {
                 self.activation.ignore_units.iter().all(|unit| is_unit(unit)),
                 "`ignore_units` names what is no unit",
             ),
+            (self.activation.reboot.is_sound(), "it has a window for reboots, and never reboots"),
             (
                 self.source.revision.iter().all(no_newline) && no_newline(&self.source.built_by),
                 "its source has more than one line",

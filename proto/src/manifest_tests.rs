@@ -1,6 +1,7 @@
 //! What a manifest may say, to the byte; and what it may not (catalogue T004).
 
 use super::*;
+use crate::reboot::Policy;
 
 /// A manifest in which everything is said.
 pub(crate) fn full() -> Manifest {
@@ -23,6 +24,7 @@ pub(crate) fn full() -> Manifest {
             mode: Mode::TestThenCommit,
             deadline_seconds: 90,
             ignore_units: vec!["report.service".into()],
+            reboot: Reboot::default(),
         },
         health: Health {
             soak_seconds: 10,
@@ -71,9 +73,31 @@ fn t004_unknown_and_duplicate_fields_are_refused_at_every_depth() {
     }
 }
 
+/// What schema 2 brought.
+fn rebooting() -> Manifest {
+    let mut manifest = full();
+    manifest.schema = 2;
+    manifest.activation.reboot =
+        Reboot { policy: Policy::IfNeeded, window: "02:00-04:00".parse().ok() };
+    manifest
+}
+
+#[test]
+fn each_schema_says_what_it_can_to_the_byte() {
+    let text = String::from_utf8(rebooting().to_bytes().unwrap()).unwrap();
+    let said = r#""reboot":{"policy":"if-needed","window":"02:00-04:00"}"#;
+    assert!(text.contains(said), "{text}");
+    assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), rebooting());
+    // Neither a newer number than need be, nor a field that its number does not know.
+    for manifest in [Manifest { schema: 2, ..full() }, Manifest { schema: 1, ..rebooting() }] {
+        assert!(manifest.to_bytes().is_err());
+        assert!(Manifest::parse(&serde_json::to_vec(&manifest).unwrap()).is_err());
+    }
+}
+
 #[test]
 fn a_manifest_that_contradicts_itself_is_refused() {
-    let cases: [fn(&mut Manifest); 9] = [
+    let cases: [fn(&mut Manifest); 10] = [
         |m| m.floor = 43.try_into().unwrap(),
         |m| m.expires = m.created,
         |m| m.system = "x86".into(),
@@ -83,6 +107,10 @@ fn a_manifest_that_contradicts_itself_is_refused() {
         |m| m.health.checks[1].probe = Probe::Http { url: "https://x/".into(), status: 200 },
         |m| m.health.checks[3].probe = Probe::Command { argv: vec![] },
         |m| m.health.checks[0].timeout_seconds = 91,
+        |m| {
+            *m = rebooting();
+            m.activation.reboot.policy = Policy::Never;
+        },
     ];
     for spoil in cases {
         let mut manifest = full();

@@ -13,6 +13,12 @@ pub enum Phase {
     Unpacking,
     /// Nix evaluates and builds the new system.
     Building,
+    /// It is built, and needs a reboot, for which the role's window is not open yet.
+    Waiting,
+    /// The new system gets a boot entry of its own, and is chosen for one boot.
+    Staging,
+    /// The machine is being rebooted into the new system; the boot default stays old.
+    Rebooting,
     /// What is there is recorded, and the dead man's timer is being armed.
     Arming,
     /// The new system is being switched to, the boot default stays old.
@@ -31,10 +37,13 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Fetching,
         Self::Unpacking,
         Self::Building,
+        Self::Waiting,
+        Self::Staging,
+        Self::Rebooting,
         Self::Arming,
         Self::Trying,
         Self::Probation,
@@ -50,6 +59,9 @@ impl Phase {
             Self::Fetching => "fetching",
             Self::Unpacking => "unpacking",
             Self::Building => "building",
+            Self::Waiting => "waiting",
+            Self::Staging => "staging",
+            Self::Rebooting => "rebooting",
             Self::Arming => "arming",
             Self::Trying => "trying",
             Self::Probation => "probation",

@@ -138,15 +138,12 @@ impl Host {
     ///
     /// # Panics
     ///
-    /// Where one of the three links is not there.
+    /// Where one of the two links or the boot entry is not there.
     pub async fn state(&self) -> State {
-        let text = self
-            .shell(
-                "readlink -f /run/current-system /nix/var/nix/profiles/system /boot/loader/default",
-            )
-            .await;
+        let links = "/run/current-system /nix/var/nix/profiles/system";
+        let text = self.shell(&format!("readlink -f {links}; stand-in boot-default")).await;
         let mut lines = text.lines().map(str::to_owned);
-        let mut next = || lines.next().expect("three links");
+        let mut next = || lines.next().expect("three systems");
         State { running: next(), profile: next(), boot_default: next() }
     }
 
@@ -161,6 +158,15 @@ impl Host {
         eventually(&format!("{} to come to rest", self.name), async || {
             let status = self.agent_status().await;
             (status["phase"] == "idle").then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the activation in flight has come to an end that only its report is left of.
+    pub async fn comes_to_an_end_alone(&self) {
+        eventually(&format!("{} to come to an end", self.name), async || {
+            let status = self.agent_status().await;
+            (status["phase"] == "reporting").then_some(())
         })
         .await;
     }

@@ -74,7 +74,7 @@ impl Door {
         let text = std::str::from_utf8(envelope).map_err(|e| Fault::of(&e))?;
         Ok(Admitted {
             digest: verified.digest(),
-            floors: floors.clone().seen(&verified),
+            floors: floors.clone().seen(&verified, now),
             manifest: Manifest::clone(&verified),
             envelope: text.to_owned(),
         })
@@ -134,7 +134,7 @@ mod tests {
             manifest: admitted.manifest,
             digest: admitted.digest,
             envelope: admitted.envelope,
-            ..crate::activation::property::order(7)
+            ..crate::activation::played::order(7)
         };
         // Past the end of the manifest, and of the trust root.
         let floors = Floors { newest_signed: Some(order.manifest.expires), ..none };

@@ -69,7 +69,10 @@ pub async fn drive<M: Machine, J: Journal, C: Clock, R: Reports, T: Tell>(
             state = ports.enter(state, next).await?;
         }
         let event = match state.effect() {
-            Effect::Perform(task) => ports.machine.perform(task).await,
+            Effect::Perform(task) => tokio::select! {
+                event = ports.machine.perform(task) => event,
+                why = ports.interruption(&state, wanted.clone()) => Event::Failed(why),
+            },
             Effect::Report(report) => {
                 ports.reports.deliver(report).await;
                 ports.skip_what_was_answered(&state, &mut wanted);
@@ -96,26 +99,18 @@ async fn resumed<M: Machine, J, C: Clock, R, T>(
     state: State,
     ports: &Ports<M, J, C, R, T>,
 ) -> State {
-    let now = ports.clock.now();
-    // The machine is not trusted to have kept the order safe while it was off.
-    if let Some(order) = state.unproven_order()
-        && let Err(why) = ports.admit(order.envelope.as_bytes(), &state)
-    {
-        return state.on(Event::Failed(why), now);
-    }
-    // Judged by its own root and role, this system must take what it was made from: the
-    // next version would be refused as well, and nobody could reach this host any more.
-    if let Phase::Probation(trial) = &state.phase
-        && let Err(why) = ports.door.readmit(&trial.order, &ports.trust.borrow(), &state.floors)
-    {
-        let why = format!("the new system's agent would refuse the next version: {why}");
-        return state.on(Event::Failed(Fault::new(why)), now);
-    }
     if state.phase == Phase::Idle {
         return state;
     }
     let seen = ports.machine.look().await;
-    state.resumed(&seen)
+    let state = state.resumed(&seen);
+    // The machine is not trusted to have kept the order safe while it was off. And judged by
+    // its own root and role, a new system must take what it was made from: the next version
+    // would be refused as well, and nobody could reach this host any more.
+    match ports.judge(&state) {
+        Ok(()) => state,
+        Err(why) => state.on(Event::Failed(why), ports.clock.now()),
+    }
 }
 
 impl<M, J, C: Clock, R, T> Ports<M, J, C, R, T> {
@@ -123,16 +118,72 @@ impl<M, J, C: Clock, R, T> Ports<M, J, C, R, T> {
         self.door.admit(envelope, &self.trust.borrow(), &state.floors, self.clock.now())
     }
 
-    /// What was believed when it came, and is not running yet, must be believed by a
-    /// trust root that came since: its key may have been revoked.
+    /// What was believed when it came, and is not kept yet, must be believed by a trust
+    /// root that came since: its key may have been revoked.
     fn judge_again(&mut self, state: &State) -> Result<(), Fault> {
         if !self.trust.has_changed().unwrap_or(false) {
             return Ok(());
         }
         self.trust.mark_unchanged();
-        match state.unproven_order() {
-            Some(order) => self.admit(order.envelope.as_bytes(), state).map(|_| ()),
-            None => Ok(()),
+        self.judge(state)
+    }
+
+    /// Whether what is in flight is believed by the trust root of now.
+    fn judge(&self, state: &State) -> Result<(), Fault> {
+        if let Some(order) = state.unproven_order() {
+            self.admit(order.envelope.as_bytes(), state)?;
+        }
+        if let Some(order) = state.tried_order() {
+            self.door.readmit(order, &self.trust.borrow(), &state.floors).map_err(|why| {
+                let why = format!("the new system's agent would refuse the next version: {why}");
+                Fault::new(why)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Ends where what is only waited for, or only watched, must not go on. Never in the
+    /// midst of anything else: what has begun is seen to its end.
+    async fn interruption(
+        &self,
+        state: &State,
+        mut wanted: watch::Receiver<Option<Assignment>>,
+    ) -> Fault {
+        let mut trust = self.trust.clone();
+        let waiting = match &state.phase {
+            Phase::Waiting(order, _) => Some(order),
+            Phase::Probation(_) => None,
+            Phase::Idle
+            | Phase::Fetching(_)
+            | Phase::Unpacking(_)
+            | Phase::Building(_)
+            | Phase::Staging(_)
+            | Phase::Rebooting(_)
+            | Phase::Arming(_)
+            | Phase::Trying(_)
+            | Phase::Disarming(..)
+            | Phase::Committing(_)
+            | Phase::RollingBack(..)
+            | Phase::Reporting(_) => return std::future::pending().await,
+        };
+        loop {
+            tokio::select! {
+                Ok(()) = trust.changed() => if let Err(why) = self.judge(state) { return why },
+                Ok(()) = wanted.changed(), if waiting.is_some() => {
+                    let newest = wanted.borrow_and_update().clone();
+                    let admitted = newest.and_then(|newest| self.admit(&newest.envelope, state).ok());
+                    if let (Some(order), Some(admitted)) = (waiting, admitted)
+                        && admitted.digest != order.digest
+                    {
+                        let serial = admitted.manifest.serial;
+                        return Fault::new(format!(
+                            "serial {serial} came while this one waited for its window to reboot in"
+                        ));
+                    }
+                }
+                // Nobody can say anything any more.
+                else => std::future::pending().await,
+            }
         }
     }
 }

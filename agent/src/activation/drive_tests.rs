@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
+use floe_proto::report::Outcome;
 use floe_proto::verify;
 
 use super::*;
 use crate::activation::event::Task;
-use crate::activation::state::{BootId, Report, Seen};
-use crate::testing::trust;
+use crate::activation::played::{new, old, trial};
+use crate::activation::state::{BootId, Report, Seen, Uptime};
+use crate::testing::{in_time, trust};
 
 /// While it does `during`, the trust root changes.
 struct Changing {
@@ -19,7 +21,7 @@ struct Changing {
 
 impl Machine for Changing {
     async fn look(&self) -> Seen {
-        Seen { running: None, profile: None, boot: BootId("boot".into()) }
+        Seen { running: None, profile: None, boot: BootId("boot".into()), at: Uptime::default() }
     }
 
     async fn perform(&self, task: Task<'_>) -> Event {
@@ -30,6 +32,9 @@ impl Machine for Changing {
             Task::Fetch(_) => ("fetch", Event::Fetched),
             Task::Unpack(_) => ("unpack", Event::Unpacked),
             Task::Build(_)
+            | Task::AwaitWindow(_)
+            | Task::Stage(_)
+            | Task::Reboot(_)
             | Task::Arm(_)
             | Task::Try(_)
             | Task::Prove(_)
@@ -117,4 +122,72 @@ async fn a_trust_root_that_still_believes_its_key_disturbs_nothing() {
     let (done, why) = played(believed(2, &[2]), |task| matches!(task, Task::Fetch(_))).await;
     assert_eq!(done, ["fetch", "unpack", "another"]);
     assert!(why.contains("builds nothing"), "{why}");
+}
+
+/// A machine whose new system proves itself for ever, and can be left.
+struct Proving(watch::Sender<Believed>, Believed);
+
+impl Machine for Proving {
+    async fn look(&self) -> Seen {
+        Seen { running: Some(new()), profile: Some(old()), ..seen() }
+    }
+
+    async fn perform(&self, task: Task<'_>) -> Event {
+        match task {
+            Task::Prove(_) => {
+                self.0.send_replace(self.1.clone());
+                std::future::pending().await
+            }
+            Task::Revert(..) => Event::Reverted(old()),
+            Task::Fetch(_)
+            | Task::Unpack(_)
+            | Task::Build(_)
+            | Task::AwaitWindow(_)
+            | Task::Stage(_)
+            | Task::Reboot(_)
+            | Task::Arm(_)
+            | Task::Try(_)
+            | Task::Disarm(_)
+            | Task::Commit(_) => panic!("{task:?}"),
+        }
+    }
+}
+
+fn seen() -> Seen {
+    Seen { running: None, profile: None, boot: BootId("1".into()), at: Uptime::default() }
+}
+
+/// Remembers what was written last.
+struct Last(Arc<Mutex<State>>);
+
+impl Journal for Last {
+    async fn write(&mut self, state: &State) -> Result<(), Unwritten> {
+        *self.0.lock().unwrap() = state.clone();
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn t016_what_is_on_trial_is_left_at_once_where_its_key_is_revoked() {
+    let (envelope, created) = trust::manifest(2);
+    let mut trial = trial();
+    trial.order.envelope = String::from_utf8(envelope).unwrap();
+    let (sender, trust) = watch::channel(believed(1, &[2, 3]));
+    let (_assign, wanted) = watch::channel(None);
+    let last = Arc::default();
+    let ports = Ports {
+        machine: Proving(sender, believed(2, &[3])),
+        journal: Last(Arc::clone(&last)),
+        clock: At(created),
+        reports: First(Mutex::new(None), Arc::default()),
+        tell: First(Mutex::new(None), Arc::default()),
+        door: Door { host: trust::host(), closed: None },
+        trust,
+    };
+    let state = State { phase: Phase::Probation(trial), ..State::default() };
+    let ended = in_time(drive(state, ports, wanted)).await;
+    assert_eq!(ended.unwrap(), Exit::HandOver);
+    let settled = last.lock().unwrap().settled.clone().unwrap();
+    assert_eq!(settled.report.outcome, Outcome::RolledBack);
+    assert!(settled.report.reason.contains("release keys"), "{}", settled.report.reason);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use floe_proto::admit::Floors;
 use floe_proto::id::ActivationId;
 
-use super::state::{Before, Fault, Order, Report, Seen, Toplevel, Trial, Undoing};
+use super::state::{Before, Fault, Order, Report, Seen, Toplevel, Trial, Undoing, Way};
 
 /// What came of a task, or from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +41,15 @@ pub enum Event {
         to: Toplevel,
         /// What is there before it is touched.
         before: Box<Before>,
+        /// How the machine can come to run it.
+        way: Way,
         /// How long Nix took.
         build: Duration,
     },
+    /// The window for reboots is open.
+    WindowOpened,
+    /// The new system has a boot entry, and is what boots next, once.
+    Staged,
     /// The dead man's timer runs.
     Armed,
     /// The machine runs the new system, as far as can be seen at once.
@@ -75,6 +81,12 @@ pub enum Task<'a> {
     Unpack(&'a Order),
     /// Build, root, look over. Leads to [`Event::Built`].
     Build(&'a Order),
+    /// Wait until the machine may be rebooted. Leads to [`Event::WindowOpened`].
+    AwaitWindow(&'a Order),
+    /// Make the new system what boots next, once. Leads to [`Event::Staged`].
+    Stage(&'a Trial),
+    /// Reboot. Leads nowhere but to the next boot, or to [`Event::Failed`].
+    Reboot(&'a Trial),
     /// Arm the dead man's timer. Leads to [`Event::Armed`].
     Arm(&'a Trial),
     /// Switch, boot default untouched. Leads to [`Event::Tried`].

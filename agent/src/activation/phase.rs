@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use floe_proto::report;
 
-use super::state::{Order, Phase, Seen, Toplevel, Trial, Verdict};
+use super::state::{Fault, Order, Phase, Seen, Toplevel, Trial, Undoing, Verdict, Way};
 
 impl Phase {
     /// Whether the process that came from `self` to `next` must end, so that systemd
@@ -21,13 +21,16 @@ impl Phase {
     /// that somebody else switched it.
     pub fn could_be_superseded(&self) -> bool {
         match self {
-            Self::Disarming(_, Verdict::Proven) | Self::Committing(_) | Self::RollingBack(..) => {
-                true
-            }
+            Self::Staging(_)
+            | Self::Rebooting(_)
+            | Self::Disarming(_, Verdict::Proven)
+            | Self::Committing(_)
+            | Self::RollingBack(..) => true,
             Self::Idle
             | Self::Fetching(_)
             | Self::Unpacking(_)
             | Self::Building(_)
+            | Self::Waiting(..)
             | Self::Arming(_)
             | Self::Trying(_)
             | Self::Probation(_)
@@ -43,6 +46,9 @@ impl Phase {
             Self::Fetching(_) => report::Phase::Fetching,
             Self::Unpacking(_) => report::Phase::Unpacking,
             Self::Building(_) => report::Phase::Building,
+            Self::Waiting(..) => report::Phase::Waiting,
+            Self::Staging(_) => report::Phase::Staging,
+            Self::Rebooting(_) => report::Phase::Rebooting,
             Self::Arming(_) => report::Phase::Arming,
             Self::Trying(_) => report::Phase::Trying,
             Self::Probation(_) => report::Phase::Probation,
@@ -56,8 +62,13 @@ impl Phase {
     /// What is in flight: which order, if it was believed.
     pub fn order(&self) -> Option<&Order> {
         match self {
-            Self::Fetching(order) | Self::Unpacking(order) | Self::Building(order) => Some(order),
-            Self::Arming(trial)
+            Self::Fetching(order)
+            | Self::Unpacking(order)
+            | Self::Building(order)
+            | Self::Waiting(order, _) => Some(order),
+            Self::Staging(trial)
+            | Self::Rebooting(trial)
+            | Self::Arming(trial)
             | Self::Trying(trial)
             | Self::Probation(trial)
             | Self::Disarming(trial, _)
@@ -80,6 +91,43 @@ impl Trial {
     /// Whether the new system runs.
     pub(super) fn runs_on(&self, seen: &Seen) -> bool {
         seen.running.as_ref() == Some(&self.to)
+    }
+
+    /// Whether the machine is rebooted into the new system.
+    pub fn is_by_reboot(&self) -> bool {
+        match self.way {
+            Way::Switch => false,
+            Way::Reboot(_) => true,
+        }
+    }
+
+    /// The same trial, in the boot that it was chosen for and that looks like `seen`: its
+    /// time begins now.
+    pub(super) fn tried_in(mut self, seen: &Seen) -> Self {
+        self.before.boot = seen.boot.clone();
+        self.before.at = seen.at;
+        self.until = seen.at.after(self.order.manifest.deadline());
+        self
+    }
+
+    /// What undoes it, before anything was committed.
+    pub(super) fn undone(self, why: Fault) -> Phase {
+        let reboot = self.is_by_reboot();
+        Phase::RollingBack(Box::new(self), Undoing { why, boot: false, failures: 0, reboot })
+    }
+
+    /// What undoes it, once profile or boot entry may have been written.
+    pub(super) fn uncommitted(self, why: Fault) -> Phase {
+        let reboot = self.is_by_reboot();
+        Phase::RollingBack(Box::new(self), Undoing { why, boot: true, failures: 0, reboot })
+    }
+
+    /// What undoes it where nobody confirmed it in time.
+    pub(super) fn overdue(self) -> Phase {
+        let seconds = self.order.manifest.activation.deadline_seconds;
+        self.undone(Fault::new(format!(
+            "it was not confirmed within {seconds} s, so that the dead man's timer went back"
+        )))
     }
 
     /// Units whose failure is no news: they had failed before, or do not count.

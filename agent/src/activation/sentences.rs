@@ -1,11 +1,16 @@
 //! What an activation does, one sentence a test.
 
+use std::time::Duration;
+
 use floe_proto::digest::Digest;
+use floe_proto::reboot::{Policy, Reboot};
 
 use super::event::{Effect, Event, Task};
-use super::property::{assigned, order, toplevel, trial};
+use super::played::{assigned, order, toplevel, trial};
+use super::reboot::Reason;
 use super::state::{
-    BootId, Confirmed, Fault, Order, Phase, Report, Seen, State, Toplevel, Undoing, Verdict,
+    BootId, Confirmed, Fault, Order, Phase, Report, Seen, State, Toplevel, Trial, Undoing, Uptime,
+    Verdict, Way,
 };
 use super::step::MAX_FAILED_ROLLBACKS;
 use floe_proto::report::Outcome;
@@ -21,7 +26,12 @@ fn now() -> Timestamp {
 
 fn seen(name: &str) -> Seen {
     let system = Some(toplevel(name));
-    Seen { running: system.clone(), profile: system, boot: BootId("1".into()) }
+    Seen {
+        running: system.clone(),
+        profile: system,
+        boot: BootId("1".into()),
+        at: Uptime::default(),
+    }
 }
 
 fn report(state: &State) -> &Report {
@@ -106,20 +116,97 @@ fn what_does_not_run_any_more_is_not_committed() {
 }
 
 #[test]
-fn going_back_is_tried_three_times_and_then_said_to_be_impossible() {
-    let undoing = Undoing { why: Fault::new("x"), boot: false, failures: 0 };
+fn c25_going_back_is_tried_three_times_then_by_a_reboot_and_then_said_to_be_impossible() {
+    let undoing = Undoing { why: Fault::new("x"), boot: false, failures: 0, reboot: false };
     let mut state = at(Phase::RollingBack(trial(), undoing));
     for _ in 1..MAX_FAILED_ROLLBACKS {
         state = state.on(failed("no"), now());
         assert!(matches!(state.phase, Phase::RollingBack(..)));
     }
     state = state.on(failed("no"), now());
+    let Phase::RollingBack(_, Undoing { reboot: true, failures: 0, .. }) = &state.phase else {
+        panic!("{:?}", state.phase)
+    };
+    for _ in 0..MAX_FAILED_ROLLBACKS {
+        state = state.on(failed("no"), now());
+    }
     assert_eq!(report(&state).outcome, Outcome::Quarantined);
+}
+
+fn rebooting() -> Box<Trial> {
+    Box::new(Trial { way: Way::Reboot(vec![Reason::Kernel]), ..*trial() })
+}
+
+/// The machine in another boot than the one in which the trial was prepared.
+fn booted(name: &str) -> Seen {
+    Seen { boot: BootId("2".into()), at: Uptime(Duration::from_secs(5)), ..seen(name) }
+}
+
+#[test]
+fn c26_a_system_that_was_chosen_for_one_boot_proves_itself_in_it() {
+    for phase in [Phase::Staging(rebooting()), Phase::Rebooting(rebooting())] {
+        let resumed = at(phase).resumed(&booted("new"));
+        let Phase::Arming(trial) = &resumed.phase else { panic!("{:?}", resumed.phase) };
+        assert_eq!(trial.until, Uptime(Duration::from_secs(95)), "its time begins with its boot");
+        let proving = resumed.on(Event::Armed, now());
+        assert!(matches!(proving.effect(), Effect::Perform(Task::Prove(_))), "nothing is switched");
+    }
+}
+
+#[test]
+fn an_agent_that_starts_anew_before_the_reboot_reboots() {
+    let resumed = at(Phase::Rebooting(rebooting())).resumed(&seen("old"));
+    assert!(matches!(resumed.effect(), Effect::Perform(Task::Reboot(_))));
+    let staging = at(Phase::Staging(rebooting())).resumed(&seen("old"));
+    assert!(matches!(staging.effect(), Effect::Perform(Task::Stage(_))));
+}
+
+#[test]
+fn c28_a_power_cut_in_the_boot_of_a_trial_is_its_end() {
+    let in_trial = at(Phase::Rebooting(rebooting())).resumed(&booted("new"));
+    let next = Seen { boot: BootId("3".into()), ..seen("old") };
+    let back = in_trial.on(Event::Armed, now()).resumed(&next);
+    assert!(matches!(back.phase, Phase::RollingBack(_, Undoing { reboot: true, .. })));
+}
+
+#[test]
+fn the_guard_of_a_boot_acts_only_in_the_boot_of_a_trial() {
+    let staged = at(Phase::Rebooting(rebooting()));
+    assert!(staged.boot_trial(&seen("old")).is_none(), "not rebooted yet");
+    assert!(staged.boot_trial(&booted("old")).is_none(), "it did not come up");
+    assert_eq!(staged.boot_trial(&booted("new")), Some(Uptime(Duration::from_secs(90))));
+    let overdue = staged.clone().boot_overdue(&booted("new")).unwrap();
+    assert!(matches!(overdue.phase, Phase::RollingBack(_, Undoing { reboot: true, .. })));
+
+    let taken_over = staged.resumed(&booted("new"));
+    assert_eq!(taken_over.boot_trial(&booted("new")), Some(Uptime(Duration::from_secs(95))));
+    assert!(at(Phase::Committing(rebooting())).boot_trial(&booted("new")).is_none());
+    assert!(at(Phase::Probation(trial())).boot_trial(&seen("new")).is_none(), "by a switch");
+}
+
+#[test]
+fn a_window_that_is_closed_is_waited_for_and_then_all_is_looked_at_again() {
+    let mut order = order(7);
+    order.manifest.activation.reboot =
+        Reboot { policy: Policy::IfNeeded, window: "02:00-04:00".parse().ok() };
+    let built = || Event::Built {
+        to: toplevel("new"),
+        before: Box::new(trial().before),
+        way: Way::Reboot(vec![Reason::Kernel]),
+        build: Duration::ZERO,
+    };
+    let noon = "2026-11-27T12:00:00Z".parse().unwrap();
+    let waiting = at(Phase::Building(Box::new(order))).on(built(), noon);
+    assert!(matches!(waiting.effect(), Effect::Perform(Task::AwaitWindow(_))));
+    let open = "2026-11-28T02:00:00Z".parse().unwrap();
+    let building = waiting.on(Event::WindowOpened, open);
+    assert!(matches!(building.effect(), Effect::Perform(Task::Build(_))));
+    assert!(matches!(building.on(built(), open).effect(), Effect::Perform(Task::Stage(_))));
 }
 
 #[test]
 fn a_busy_machine_is_waited_for() {
-    let undoing = Undoing { why: Fault::new("x"), boot: false, failures: 0 };
+    let undoing = Undoing { why: Fault::new("x"), boot: false, failures: 0, reboot: false };
     let state = at(Phase::RollingBack(trial(), undoing));
     assert_eq!(state.clone().on(Event::Busy, now()), state);
 }
@@ -230,7 +317,7 @@ fn a_refused_assignment_is_reported_and_nothing_is_fetched() {
 
 #[test]
 fn a_machine_in_somebody_elses_hands_is_let_go() {
-    let undoing = Undoing { why: Fault::new("x"), boot: false, failures: 0 };
+    let undoing = Undoing { why: Fault::new("x"), boot: false, failures: 0, reboot: false };
     for phase in [
         Phase::Disarming(trial(), Verdict::Proven),
         Phase::Committing(trial()),

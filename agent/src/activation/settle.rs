@@ -112,6 +112,11 @@ impl State {
 }
 
 impl Order {
+    /// Whether the machine may be rebooted for it now.
+    pub(super) fn may_reboot(&self, now: Timestamp) -> bool {
+        self.manifest.activation.reboot.wait(now).is_zero()
+    }
+
     fn mark(&self) -> Mark {
         let Self { manifest, digest, .. } = self;
         Mark { epoch: manifest.epoch, serial: manifest.serial, manifest: *digest }

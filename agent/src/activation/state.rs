@@ -15,6 +15,9 @@ use floe_proto::report;
 use floe_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::reboot::Reason;
+use super::ways::Ways;
+
 /// All that survives a power cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -44,6 +47,13 @@ pub enum Phase {
     Unpacking(Box<Order>),
     /// Nix evaluates and builds; then what is there is captured and looked over.
     Building(Box<Order>),
+    /// It is built and needs a reboot, for these reasons, and the window for reboots is not
+    /// open. Once it is, all is built and looked over again: a day may have passed.
+    Waiting(Box<Order>, Vec<Reason>),
+    /// The new system is given a boot entry of its own, and chosen for one boot.
+    Staging(Box<Trial>),
+    /// The machine is being rebooted into the new system; the boot default stays old.
+    Rebooting(Box<Trial>),
     /// The dead man's timer is being armed.
     Arming(Box<Trial>),
     /// The timer is armed, the machine is being switched; the boot default stays old.
@@ -104,10 +114,25 @@ pub struct Trial {
     pub to: Toplevel,
     /// What was there before.
     pub before: Before,
+    /// How the machine comes to run the new system.
+    #[serde(default)]
+    pub way: Way,
     /// When the dead man's timer fires, as time since boot.
     pub until: Uptime,
     /// How long Nix took.
     pub build: Duration,
+}
+
+/// How a machine comes to run a new system.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// It is switched while it runs.
+    #[default]
+    Switch,
+    /// It is rebooted into the new system once, for these reasons; the next boot after
+    /// that is the old system's again, until the new one is committed.
+    Reboot(Vec<Reason>),
 }
 
 /// What the machine was like before anything was touched.
@@ -121,9 +146,13 @@ pub struct Before {
     pub failed: BTreeSet<String>,
     /// Whether the control plane could be reached.
     pub connected: bool,
-    /// The boot in which this was seen.
+    /// Which other ways out worked.
+    #[serde(default)]
+    pub ways: Ways,
+    /// The boot in which this was seen. Where the machine was rebooted into the new
+    /// system, the boot in which that is tried.
     pub boot: BootId,
-    /// When this was seen.
+    /// When that was.
     pub at: Uptime,
 }
 
@@ -146,6 +175,9 @@ pub struct Undoing {
     pub boot: bool,
     /// How often it failed.
     pub failures: u32,
+    /// The way back is a reboot into the old system, which is still the boot default.
+    #[serde(default)]
+    pub reboot: bool,
 }
 
 /// The last confirmed manifest, and what it became on this machine.
@@ -205,6 +237,8 @@ pub struct Seen {
     pub profile: Option<Toplevel>,
     /// This boot.
     pub boot: BootId,
+    /// For how long the machine has run.
+    pub at: Uptime,
 }
 
 /// Why something did not come to be; one line for people, shortened to a bound.

@@ -10,7 +10,9 @@ use floe_proto::time::Timestamp;
 
 use super::event::{Effect, Event, Task};
 use super::settle::End;
-use super::state::{Fault, Order, Phase, Report, Seen, State, Trial, Undoing, Verdict};
+use super::state::{
+    Fault, Order, Phase, Report, Seen, State, Trial, Undoing, Uptime, Verdict, Way,
+};
 
 /// How often going back may fail before the host says that it cannot.
 pub const MAX_FAILED_ROLLBACKS: u32 = 3;
@@ -24,8 +26,8 @@ impl State {
     #[must_use]
     pub fn on(self, event: Event, now: Timestamp) -> Self {
         use Phase::{
-            Arming, Building, Committing, Disarming, Fetching, Idle, Probation, Reporting,
-            RollingBack, Trying, Unpacking,
+            Arming, Building, Committing, Disarming, Fetching, Idle, Probation, Rebooting,
+            Reporting, RollingBack, Staging, Trying, Unpacking, Waiting,
         };
         let Self { floors, confirmed, settled, earlier, phase } = self;
         let state = Self { floors, confirmed, settled, earlier, phase: Idle };
@@ -42,12 +44,24 @@ impl State {
             // Nothing has touched the machine yet: a failure leaves it as it is.
             (Fetching(order), Event::Fetched) => state.at(Unpacking(order)),
             (Unpacking(order), Event::Unpacked) => state.at(Building(order)),
-            (Building(order), Event::Built { to, before, build }) => {
+            (Building(order), Event::Built { to, before, way, build }) => {
                 let until = before.at.after(order.manifest.deadline());
-                let trial = Trial { order: *order, to, before: *before, until, build };
-                state.at(Arming(Box::new(trial)))
+                match way {
+                    Way::Reboot(reasons) if !order.may_reboot(now) => {
+                        state.at(Waiting(order, reasons))
+                    }
+                    way @ (Way::Switch | Way::Reboot(_)) => {
+                        let phase = if way == Way::Switch { Arming } else { Staging };
+                        let trial = Trial { order: *order, to, before: *before, way, until, build };
+                        state.at(phase(Box::new(trial)))
+                    }
+                }
             }
-            (Fetching(order) | Unpacking(order) | Building(order), Event::Failed(why)) => {
+            (Waiting(order, _), Event::WindowOpened) => state.at(Building(order)),
+            (
+                Fetching(order) | Unpacking(order) | Building(order) | Waiting(order, _),
+                Event::Failed(why),
+            ) => {
                 let running = order.running.clone();
                 let end = End { outcome: Outcome::Failed, why: why.as_str(), running };
                 let report = Report {
@@ -57,7 +71,12 @@ impl State {
                 state.settle(order.rollout, report)
             }
 
-            (Arming(trial), Event::Armed) => state.at(Trying(trial)),
+            (Staging(trial), Event::Staged) => state.at(Rebooting(trial)),
+            (Arming(trial), Event::Armed) => match trial.way {
+                Way::Switch => state.at(Trying(trial)),
+                // The machine was booted with it.
+                Way::Reboot(_) => state.at(Probation(trial)),
+            },
             (Trying(trial), Event::Tried) => state.at(Probation(trial)),
             (Probation(trial), Event::Proven) => state.at(Disarming(trial, Verdict::Proven)),
             (Disarming(trial, Verdict::Proven), Event::Disarmed) => state.at(Committing(trial)),
@@ -66,15 +85,15 @@ impl State {
             // From here on the machine may have been touched, even by a switch that
             // failed half way: there is always something to undo.
             (
-                Arming(trial)
+                Staging(trial)
+                | Rebooting(trial)
+                | Arming(trial)
                 | Trying(trial)
                 | Probation(trial)
                 | Disarming(trial, Verdict::Proven),
                 Event::Failed(why),
-            ) => state.at(RollingBack(trial, undoing(why, false))),
-            (Committing(trial), Event::Failed(why)) => {
-                state.at(RollingBack(trial, undoing(why, true)))
-            }
+            ) => state.at(trial.undone(why)),
+            (Committing(trial), Event::Failed(why)) => state.at(trial.uncommitted(why)),
             (RollingBack(trial, undoing), Event::Reverted(running)) => {
                 let why = undoing.why.as_str();
                 let end = End { outcome: Outcome::RolledBack, why, running: Some(running) };
@@ -85,6 +104,11 @@ impl State {
                 if undoing.failures < MAX_FAILED_ROLLBACKS {
                     return state.at(RollingBack(trial, undoing));
                 }
+                if !undoing.reboot {
+                    // The boot default is the old system: once, and as the last resort.
+                    let undoing = Undoing { failures: 0, reboot: true, ..undoing };
+                    return state.at(RollingBack(trial, undoing));
+                }
                 let why = format!("{}; and going back failed: {again}", undoing.why);
                 let end = End { outcome: Outcome::Quarantined, why: &why, running: None };
                 state.end(&trial, end, now)
@@ -92,17 +116,21 @@ impl State {
 
             // Somebody else switched the machine: disarm, touch nothing.
             (
-                Disarming(trial, Verdict::Proven) | Committing(trial) | RollingBack(trial, _),
+                Staging(trial)
+                | Rebooting(trial)
+                | Disarming(trial, Verdict::Proven)
+                | Committing(trial)
+                | RollingBack(trial, _),
                 Event::Saw(seen),
             ) if trial.is_superseded_by(&seen) => {
                 state.at(Disarming(trial, Verdict::Superseded(seen.running)))
             }
             // Somebody went back to the old system: proof of what does not run is none.
             (Disarming(trial, Verdict::Proven), Event::Saw(seen)) if !trial.runs_on(&seen) => {
-                state.at(RollingBack(trial, undoing(Fault::new(GONE), false)))
+                state.at(trial.undone(Fault::new(GONE)))
             }
             (Committing(trial), Event::Saw(seen)) if !trial.runs_on(&seen) => {
-                state.at(RollingBack(trial, undoing(Fault::new(GONE), true)))
+                state.at(trial.uncommitted(Fault::new(GONE)))
             }
             // A timer that cannot be stopped finds the phase `Reporting`, and does nothing.
             (
@@ -122,27 +150,39 @@ impl State {
     ///
     /// While the agent was away the timer may have fired, so it is armed again before
     /// anything is switched. After a reboot the old system runs, since the boot
-    /// default was never touched before `Committing`: what is left is to make sure.
+    /// default was never touched before `Committing`: what is left is to make sure. Only
+    /// where the new system was chosen for one boot it may be that which runs, and this the
+    /// boot in which it proves itself.
     #[must_use]
     pub fn resumed(self, seen: &Seen) -> Self {
         use Phase::{
-            Arming, Building, Committing, Disarming, Fetching, Idle, Probation, Reporting,
-            RollingBack, Trying, Unpacking,
+            Arming, Building, Committing, Disarming, Fetching, Idle, Probation, Rebooting,
+            Reporting, RollingBack, Staging, Trying, Unpacking, Waiting,
         };
         let rebooted = |trial: &Trial| trial.before.boot != seen.boot;
         let phase = match self.phase {
-            Arming(trial)
+            // Whoever rebooted it: it was chosen already.
+            Staging(trial) | Rebooting(trial) if rebooted(&trial) && trial.runs_on(seen) => {
+                Arming(Box::new(trial.tried_in(seen)))
+            }
+            Rebooting(trial) if rebooted(&trial) => {
+                let why = "the machine did not come up with the new system, and is back";
+                trial.undone(Fault::new(why))
+            }
+            Staging(trial)
+            | Arming(trial)
             | Trying(trial)
             | Probation(trial)
             | Disarming(trial, Verdict::Proven)
                 if rebooted(&trial) =>
             {
                 let why = "the machine was rebooted before it had proved itself";
-                RollingBack(trial, undoing(Fault::new(why), false))
+                trial.undone(Fault::new(why))
             }
             Trying(trial) => Arming(trial),
-            phase @ (Idle | Fetching(_) | Unpacking(_) | Building(_) | Arming(_) | Probation(_)
-            | Disarming(..) | Committing(_) | RollingBack(..) | Reporting(_)) => phase,
+            phase @ (Idle | Fetching(_) | Unpacking(_) | Building(_) | Waiting(..) | Staging(_)
+            | Rebooting(_) | Arming(_) | Probation(_) | Disarming(..) | Committing(_)
+            | RollingBack(..) | Reporting(_)) => phase,
         };
         Self { phase, ..self }
     }
@@ -152,8 +192,8 @@ impl State {
     #[must_use]
     pub fn fired(self, activation: &ActivationId) -> Option<Self> {
         use Phase::{
-            Arming, Building, Committing, Disarming, Fetching, Idle, Probation, Reporting,
-            RollingBack, Trying, Unpacking,
+            Arming, Building, Committing, Disarming, Fetching, Idle, Probation, Rebooting,
+            Reporting, RollingBack, Staging, Trying, Unpacking, Waiting,
         };
         let phase = match self.phase {
             Arming(trial)
@@ -162,20 +202,73 @@ impl State {
             | Disarming(trial, Verdict::Proven)
                 if trial.order.activation == *activation =>
             {
-                let seconds = trial.order.manifest.activation.deadline_seconds;
-                let why = Fault::new(format!(
-                    "it was not confirmed within {seconds} s, so that the dead man's timer went back"
-                ));
-                RollingBack(trial, undoing(why, false))
+                trial.overdue()
             }
             // The agent may have died while it went back.
             RollingBack(trial, undoing) if trial.order.activation == *activation => {
                 RollingBack(trial, undoing)
             }
-            Idle | Fetching(_) | Unpacking(_) | Building(_) | Arming(_) | Trying(_)
-            | Probation(_) | Disarming(..) | Committing(_) | RollingBack(..) | Reporting(_) => {
+            Idle | Fetching(_) | Unpacking(_) | Building(_) | Waiting(..) | Staging(_)
+            | Rebooting(_) | Arming(_) | Trying(_) | Probation(_) | Disarming(..)
+            | Committing(_) | RollingBack(..) | Reporting(_) => {
                 return None;
             }
+        };
+        Some(Self { phase, ..self })
+    }
+
+    /// The trial of a new system that this boot is for, if it is one: until when it may
+    /// take, as time since boot. Where no agent comes up in it, nobody has armed a timer.
+    pub fn boot_trial(&self, seen: &Seen) -> Option<Uptime> {
+        match &self.phase {
+            Phase::Staging(trial) | Phase::Rebooting(trial)
+                if trial.before.boot != seen.boot && trial.runs_on(seen) =>
+            {
+                Some(Uptime::default().after(trial.order.manifest.deadline()))
+            }
+            Phase::Arming(trial)
+            | Phase::Probation(trial)
+            | Phase::Disarming(trial, Verdict::Proven)
+                if trial.before.boot == seen.boot && trial.is_by_reboot() =>
+            {
+                Some(trial.until)
+            }
+            Phase::Idle
+            | Phase::Fetching(_)
+            | Phase::Unpacking(_)
+            | Phase::Building(_)
+            | Phase::Waiting(..)
+            | Phase::Staging(_)
+            | Phase::Rebooting(_)
+            | Phase::Arming(_)
+            | Phase::Trying(_)
+            | Phase::Probation(_)
+            | Phase::Disarming(..)
+            | Phase::Committing(_)
+            | Phase::RollingBack(..)
+            | Phase::Reporting(_) => None,
+        }
+    }
+
+    /// Where a boot leads that was for a trial whose time is over; see
+    /// [`Self::boot_trial`]. `None` where there is none.
+    #[must_use]
+    pub fn boot_overdue(self, seen: &Seen) -> Option<Self> {
+        self.boot_trial(seen)?;
+        let phase = match self.phase {
+            Phase::Staging(trial) | Phase::Rebooting(trial) => trial.tried_in(seen).overdue(),
+            Phase::Arming(trial) | Phase::Probation(trial) | Phase::Disarming(trial, _) => {
+                trial.overdue()
+            }
+            Phase::Idle
+            | Phase::Fetching(_)
+            | Phase::Unpacking(_)
+            | Phase::Building(_)
+            | Phase::Waiting(..)
+            | Phase::Trying(_)
+            | Phase::Committing(_)
+            | Phase::RollingBack(..)
+            | Phase::Reporting(_) => return None,
         };
         Some(Self { phase, ..self })
     }
@@ -188,6 +281,9 @@ impl State {
             Phase::Fetching(order) => Task::Fetch(order),
             Phase::Unpacking(order) => Task::Unpack(order),
             Phase::Building(order) => Task::Build(order),
+            Phase::Waiting(order, _) => Task::AwaitWindow(order),
+            Phase::Staging(trial) => Task::Stage(trial),
+            Phase::Rebooting(trial) => Task::Reboot(trial),
             Phase::Arming(trial) => Task::Arm(trial),
             Phase::Trying(trial) => Task::Try(trial),
             Phase::Probation(trial) => Task::Prove(trial),
@@ -197,14 +293,39 @@ impl State {
         })
     }
 
+    /// The order of a new system that is on trial: what it was made from must still be
+    /// believed when it is kept, though it may have expired meanwhile.
+    pub fn tried_order(&self) -> Option<&Order> {
+        match &self.phase {
+            Phase::Staging(trial)
+            | Phase::Rebooting(trial)
+            | Phase::Arming(trial)
+            | Phase::Trying(trial)
+            | Phase::Probation(trial)
+            | Phase::Disarming(trial, Verdict::Proven) => Some(&trial.order),
+            Phase::Idle
+            | Phase::Fetching(_)
+            | Phase::Unpacking(_)
+            | Phase::Building(_)
+            | Phase::Waiting(..)
+            | Phase::Disarming(_, Verdict::Superseded(_))
+            | Phase::Committing(_)
+            | Phase::RollingBack(..)
+            | Phase::Reporting(_) => None,
+        }
+    }
+
     /// An order that is not yet acted on is verified again after a restart; later on,
     /// a key that expired meanwhile must not stop the way back.
     pub fn unproven_order(&self) -> Option<&Order> {
         match &self.phase {
-            Phase::Fetching(order) | Phase::Unpacking(order) | Phase::Building(order) => {
-                Some(order)
-            }
+            Phase::Fetching(order)
+            | Phase::Unpacking(order)
+            | Phase::Building(order)
+            | Phase::Waiting(order, _) => Some(order),
             Phase::Idle
+            | Phase::Staging(_)
+            | Phase::Rebooting(_)
             | Phase::Arming(_)
             | Phase::Trying(_)
             | Phase::Probation(_)
@@ -214,8 +335,4 @@ impl State {
             | Phase::Reporting(_) => None,
         }
     }
-}
-
-fn undoing(why: Fault, boot: bool) -> Undoing {
-    Undoing { why, boot, failures: 0 }
 }

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::process::{self, Process};
-use super::{system, unit};
+use super::{system, unit, ways};
 use crate::activation::ports::Connection;
 use crate::activation::probation::{Look, Opinion, Watch};
 use crate::activation::state::{Fault, Trial};
@@ -55,13 +55,25 @@ async fn look(trial: &Trial, connection: &impl Connection) -> Result<Look, proce
     // The last look ends with the deadline, so that it is the agent who says what is missing.
     let left = system::uptime().until(trial.until).max(LEAST);
     let examined = join_all(checks.iter().map(|check| examine(check, left)));
-    let (failed, found) = tokio::join!(unit::failing(), examined);
-    Ok(Look {
-        failed: failed?,
-        red: found.into_iter().flatten().collect(),
-        // A host that could not reach the control plane before need not do so now.
-        connected: connection.is_connected() || !trial.before.connected,
-    })
+    let (failed, found, connected) =
+        tokio::join!(unit::failing(), examined, is_connected(trial, connection));
+    Ok(Look { failed: failed?, red: found.into_iter().flatten().collect(), connected })
+}
+
+/// Whether this process has reached the control plane, or nobody can: a host that could not
+/// before need not now, and that it is away for everybody sends no fleet back.
+async fn is_connected(trial: &Trial, connection: &impl Connection) -> bool {
+    if connection.is_connected() || !trial.before.connected {
+        return true;
+    }
+    if !system::uptime().until(trial.alone_from()).is_zero() {
+        return false;
+    }
+    let hold = ways::again(&trial.before.ways).await.hold_as(&trial.before.ways);
+    if hold {
+        log::warn!("the control plane cannot be reached, the other ways out hold as before");
+    }
+    hold
 }
 
 /// What is wrong with what `check` looks at; `None` if nothing is.

@@ -11,43 +11,85 @@ use super::system;
 use crate::activation::ports::Clock;
 use crate::activation::state::Uptime;
 
+/// 2026-11-01T00:00:00Z, which was before this version was made; moved forward with
+/// releases. A clock that shows less was never set, or was set back.
+const MADE: Timestamp = Timestamp::from_micros(1_793_491_200_000_000);
+
 /// The machine's clock, held up from below: a clock that was set back (or never
 /// set) shows the newest time that this host has seen signed, and what has passed since
-/// the boot. A clock that is ahead is believed, and forgotten once it is set right:
-/// only signed times are remembered.
+/// this process began. A clock that is ahead is believed, and forgotten once it is set
+/// right: only signed times are remembered, and none that no clock has reached.
 #[derive(Clone, Debug, Default)]
 pub struct HostClock {
     newest_signed: Option<Timestamp>,
+    began: Uptime,
 }
 
 impl HostClock {
     /// A clock that never shows less than the newest time in `floors`.
     pub fn new(floors: &Floors) -> Self {
-        Self { newest_signed: floors.newest_signed }
+        Self { newest_signed: floors.newest_signed, began: system::uptime() }
+    }
+
+    fn passed(&self) -> Duration {
+        self.began.until(system::uptime())
     }
 }
 
 impl Clock for HostClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the port that reads the clock")]
     fn now(&self) -> Timestamp {
-        held_up(SystemTime::now().into(), self.newest_signed, system::uptime())
+        held_up(machine(), self.newest_signed, self.passed())
     }
 }
 
-/// For TLS: a clock that was never set must not keep a host from its control plane.
-impl TimeProvider for HostClock {
+/// By which certificates are judged. A clock that was never set must not keep a host from
+/// its control plane, and neither must whoever signs manifests: see [`for_tls`].
+#[derive(Clone, Debug)]
+pub struct TlsClock {
+    clock: HostClock,
+    issued: Option<Timestamp>,
+}
+
+impl TlsClock {
+    /// `issued` is when the certificate that this host has was made, by its CA.
+    pub fn new(clock: HostClock, issued: Option<Timestamp>) -> Self {
+        Self { clock, issued }
+    }
+}
+
+impl TimeProvider for TlsClock {
     fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(self.now().as_micros().div_euclid(1_000_000)).unwrap_or(0);
+        let Self { clock, issued } = self;
+        let now = for_tls(machine(), clock.newest_signed, *issued, clock.passed());
+        let seconds = u64::try_from(now.as_micros().div_euclid(1_000_000)).unwrap_or(0);
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 }
 
-fn held_up(clock: Timestamp, newest_signed: Option<Timestamp>, uptime: Uptime) -> Timestamp {
-    match newest_signed {
+#[expect(clippy::disallowed_methods, reason = "this is the port that reads the clock")]
+fn machine() -> Timestamp {
+    SystemTime::now().into()
+}
+
+fn held_up(clock: Timestamp, proven: Option<Timestamp>, passed: Duration) -> Timestamp {
+    match proven {
         // It goes on, so that no two moments have one name.
-        Some(newest) if clock < newest => newest.after(uptime.0),
+        Some(proven) if clock < proven => proven.after(passed),
         Some(_) | None => clock,
     }
+}
+
+/// What the fleet's CA has issued to this host proves a time. What a release key has signed
+/// does so only for a clock that cannot be right: otherwise a manifest of the far future
+/// would cut the host off from everybody who could mend that.
+fn for_tls(
+    clock: Timestamp,
+    newest_signed: Option<Timestamp>,
+    issued: Option<Timestamp>,
+    passed: Duration,
+) -> Timestamp {
+    let signed = newest_signed.filter(|_| clock < MADE);
+    held_up(clock, signed.max(issued), passed)
 }
 
 #[cfg(test)]
@@ -58,17 +100,42 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn minutes(minutes: u64) -> Duration {
+        Duration::from_secs(minutes * 60)
+    }
+
     #[test]
     fn t036_time_is_never_before_the_newest_signed_time_and_never_stands_still() {
         let (clock, signed) = (at("1970-01-01T00:00:07Z"), at("2026-11-22T20:28:00Z"));
-        let minute = |minutes: u64| Uptime(Duration::from_secs(minutes * 60));
-        assert_eq!(held_up(clock, Some(signed), minute(1)), at("2026-11-22T20:29:00Z"));
-        assert_eq!(held_up(clock, Some(signed), minute(2)), at("2026-11-22T20:30:00Z"));
-        assert_eq!(held_up(clock, None, minute(2)), clock);
-        let never_set = HostClock { newest_signed: Some(at("2099-01-01T00:00:00Z")) };
-        assert!(never_set.current_time().unwrap().as_secs() > 4_070_000_000);
+        for (passed, shown) in [(1, "2026-11-22T20:29:00Z"), (2, "2026-11-22T20:30:00Z")] {
+            assert_eq!(held_up(clock, Some(signed), minutes(passed)), at(shown));
+            assert_eq!(for_tls(clock, Some(signed), None, minutes(passed)), at(shown));
+        }
+        assert_eq!(held_up(clock, None, minutes(2)), clock);
+        assert_eq!(for_tls(clock, None, None, minutes(2)), clock);
         let end = Floors { newest_signed: Some(at("2999-01-01T00:00:00Z")), ..Floors::default() };
-        assert!(HostClock::new(&end).now() > at("2999-01-01T00:00:00Z"));
+        assert!(HostClock::new(&end).now() >= at("2999-01-01T00:00:00Z"));
+    }
+
+    /// By the time since the boot it would jump by months, and with each start again.
+    #[test]
+    fn t036_what_is_held_up_goes_on_by_what_this_process_has_seen_pass() {
+        let signed = at("2999-01-01T00:00:00Z");
+        let floors = Floors { newest_signed: Some(signed), ..Floors::default() };
+        let clock = HostClock::new(&floors);
+        assert!(clock.now().since(signed) <= system::uptime().0 / 2, "{:?}", clock.now());
+    }
+
+    #[test]
+    fn t036_a_host_without_a_clock_reaches_who_gave_it_its_certificate() {
+        let (never_set, issued) = (at("1970-01-01T00:00:07Z"), at("2026-11-22T20:28:00Z"));
+        let older = at("2026-11-20T00:00:00Z");
+        for signed in [None, Some(older)] {
+            let now = for_tls(never_set, signed, Some(issued), minutes(1));
+            assert_eq!(now, at("2026-11-22T20:29:00Z"));
+        }
+        // A clock that runs behind, by less than what shows.
+        assert_eq!(for_tls(older, None, Some(issued), minutes(0)), issued);
     }
 
     #[test]
@@ -76,7 +143,15 @@ mod tests {
         let (ahead, right) = (at("2099-01-01T00:00:00Z"), at("2026-11-22T20:28:00Z"));
         let clock = HostClock::new(&Floors::default());
         for now in [ahead, right] {
-            assert_eq!(held_up(now, clock.newest_signed, Uptime::default()), now);
+            assert_eq!(held_up(now, clock.newest_signed, minutes(0)), now);
         }
+    }
+
+    #[test]
+    fn t037_no_manifest_cuts_a_host_off_from_its_control_plane() {
+        let (right, signed) = (at("2026-11-22T20:28:00Z"), at("2099-01-01T00:00:00Z"));
+        assert_eq!(for_tls(right, Some(signed), None, minutes(1)), right);
+        assert_eq!(for_tls(right, Some(signed), Some(MADE), minutes(1)), right);
+        assert_eq!(MADE, at("2026-11-01T00:00:00Z"));
     }
 }

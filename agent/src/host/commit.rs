@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use floe_proto::id::ActivationId;
 
+use super::menu;
 use super::paths::{PROFILE, Paths};
 use super::process::{self, Process};
 use super::switch::{self, Switch};
@@ -33,6 +34,24 @@ pub async fn commit(
         let set = Process::new("nix-env").args(["-p", PROFILE, "--set"]).arg(toplevel.as_path());
         set.within(Duration::from_secs(120)).output().await?.success()?;
     }
+    install(toplevel, activation, purpose, paths).await?;
+    match system::profile() {
+        Some(profile) if profile == *toplevel => Ok(()),
+        Some(_) | None => Err(Error::ProfileMoved),
+    }
+}
+
+/// Has the boot installer of `toplevel` write the boot menu, with itself as the default.
+///
+/// # Errors
+///
+/// [`Error::NoBootEntry`], [`Error::Switch`].
+pub async fn install(
+    toplevel: &Toplevel,
+    activation: &ActivationId,
+    purpose: &'static str,
+    paths: &Paths,
+) -> Result<(), Error> {
     let boot = Switch {
         activation,
         purpose,
@@ -42,14 +61,14 @@ pub async fn commit(
         guarded: false,
     };
     match boot.anew(paths).await? {
-        Ended::Exit(0) => {}
-        Ended::Exit(status) => return Err(Error::NoBootEntry(format!("status {status}"))),
-        Ended::Signal(signal) => return Err(Error::NoBootEntry(format!("signal {signal}"))),
-        Ended::Vanished => return Err(Error::NoBootEntry("interrupted".to_owned())),
-    }
-    match system::profile() {
-        Some(profile) if profile == *toplevel => Ok(()),
-        Some(_) | None => Err(Error::ProfileMoved),
+        // An installer may end well and have written nothing (nixpkgs#189966).
+        Ended::Exit(0) if menu::boots_another(toplevel) => {
+            Err(Error::NoBootEntry("GRUB's menu boots another system".to_owned()))
+        }
+        Ended::Exit(0) => Ok(()),
+        Ended::Exit(status) => Err(Error::NoBootEntry(format!("status {status}"))),
+        Ended::Signal(signal) => Err(Error::NoBootEntry(format!("signal {signal}"))),
+        Ended::Vanished => Err(Error::NoBootEntry("interrupted".to_owned())),
     }
 }
 

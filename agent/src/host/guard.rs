@@ -4,20 +4,26 @@
 //! It is the OLD system's program, so it works whatever the new one broke. It holds
 //! the journal's lock from reading to the end, so that of agent and guard exactly one
 //! acts; the same pure core says what is to be done.
+//!
+//! `floe-agent guard --boot` is the timer of a system that was booted to be tried: it
+//! comes with each boot, before the agent does, and reboots where that never comes up.
+
+use std::time::Duration;
 
 use floe_proto::digest::Digest;
 use floe_proto::id::ActivationId;
+use tokio::time::sleep;
 
 use super::clock::HostClock;
+use super::disk::RealDisk;
 use super::journal::{self, HostJournal, Loss};
 use super::machine::HostMachine;
 use super::paths::{AGENT_UNIT, Paths};
 use super::process::{self, Process};
-use super::{commit, salvage};
+use super::{commit, salvage, system, timer};
 use crate::activation::event::{Effect, Event};
 use crate::activation::ports::{
-    Clock as _, Connection, Journal as _, Locate, Machine as _, NotLocated, Progress, Tell,
-    Unwritten,
+    Clock, Connection, Journal, Locate, Machine, NotLocated, Progress, Tell, Unwritten,
 };
 use crate::activation::state::State;
 
@@ -37,18 +43,57 @@ pub enum Done {
 /// [`Error`]: the journal could not be read, so nothing was done; or the agent could
 /// not be started again. systemd then runs the guard once more.
 pub async fn run(paths: Paths, activation: &ActivationId) -> Result<Done, Error> {
-    let (mut journal, found) = HostJournal::hold(&paths.state)?;
+    act(paths, |state| state.fired(activation)).await
+}
+
+/// Waits until the time of the system that this boot is to try is over, and goes back from
+/// it, if nobody has confirmed it by then. Ends at once in every other boot.
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_in_boot(paths: Paths) -> Result<Done, Error> {
+    loop {
+        let seen = system::look();
+        let Some(until) = journal::read(&paths.state)?.state.boot_trial(&seen) else {
+            return Ok(Done::Nothing);
+        };
+        // Later than the agent's own deadline and its timer's: who knows more comes first.
+        let left = seen.at.until(until.after(2 * timer::GRACE));
+        if left.is_zero() {
+            return act(paths, |state| state.boot_overdue(&system::look())).await;
+        }
+        sleep(left.min(GLANCE)).await;
+    }
+}
+
+/// How often is looked whether an agent has taken the trial over.
+const GLANCE: Duration = Duration::from_secs(10);
+
+/// Goes back, if `overdue` says of the journal's state that this is to be done.
+async fn act(paths: Paths, overdue: impl FnOnce(State) -> Option<State>) -> Result<Done, Error> {
+    let (journal, found) = HostJournal::hold(RealDisk, &paths.state)?;
     if found.loss != Loss::None {
         let went_back = salvage::go_back(&paths).await?.is_some();
         drop(journal);
         return if went_back { restart_agent().await } else { Ok(Done::Nothing) };
     }
-    let Some(mut state) = found.state.fired(activation) else { return Ok(Done::Nothing) };
-    log::warn!(activation:% = activation; "not confirmed in time: going back");
-    record(&mut journal, &state).await?;
-
+    let Some(state) = overdue(found.state) else { return Ok(Done::Nothing) };
+    log::warn!("not confirmed in time: going back");
     let clock = HostClock::new(&state.floors);
     let machine = HostMachine::new(paths, Vec::new(), Alone);
+    go_back(state, journal, &machine, &clock).await?;
+    restart_agent().await
+}
+
+/// Carries out `state`, which goes back, until what is left is to report it.
+pub(super) async fn go_back(
+    mut state: State,
+    mut journal: impl Journal,
+    machine: &impl Machine,
+    clock: &impl Clock,
+) -> Result<(), Unwritten> {
+    record(&mut journal, &state).await?;
     let mut event = Event::Saw(machine.look().await);
     loop {
         let next = state.clone().on(event, clock.now());
@@ -59,7 +104,7 @@ pub async fn run(paths: Paths, activation: &ActivationId) -> Result<Done, Error>
         let task = match state.effect() {
             Effect::Perform(task) => task,
             // Reporting is the agent's.
-            Effect::Report(_) | Effect::Await => break,
+            Effect::Report(_) | Effect::Await => return Ok(()),
         };
         event = machine.perform(task).await;
         // Somebody may have switched the machine while that was tried.
@@ -72,14 +117,11 @@ pub async fn run(paths: Paths, activation: &ActivationId) -> Result<Done, Error>
             event = Event::Saw(machine.look().await);
         }
     }
-    drop(journal);
-
-    restart_agent().await
 }
 
 /// Records what is being done, if there is room to: it is done all the same. The agent
 /// then begins again from an older state, which leads to the same end.
-async fn record(journal: &mut HostJournal, state: &State) -> Result<(), Unwritten> {
+async fn record(journal: &mut impl Journal, state: &State) -> Result<(), Unwritten> {
     match journal.write(state).await {
         Err(Unwritten::Disk(error)) => {
             log::error!(error:% = error; "could not write the journal; going on without it");

@@ -9,14 +9,13 @@
 //! highest surviving copy counts, and where none survived nothing more is recorded, so
 //! that the loss is not forgotten either.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use floe_proto::admit::Floors;
-use rustix::fs::{FlockOperation, flock};
 
+use super::disk::{Disk, RealDisk};
 use super::record;
 use crate::activation::ports::{Journal, Unwritten};
 use crate::activation::state::State;
@@ -47,7 +46,8 @@ pub enum Loss {
 
 /// The journal of one process.
 #[derive(Debug)]
-pub struct HostJournal {
+pub struct HostJournal<D: Disk = RealDisk> {
+    disk: D,
     directory: PathBuf,
     floors_directory: PathBuf,
     /// How often the state was written, as far as this process has seen.
@@ -56,18 +56,18 @@ pub struct HostJournal {
     floors: Option<Floors>,
     loss: Loss,
     /// Held from opening to the end by the guard; by the agent only while it writes.
-    held: Option<File>,
+    held: Option<D::Lock>,
 }
 
-impl HostJournal {
+impl<D: Disk> HostJournal<D> {
     /// Opens the journal below the state directory, and reads it. Makes it where
     /// there is none.
     ///
     /// # Errors
     ///
     /// [`Error`].
-    pub fn open(state: &Path) -> Result<(Self, Found), Error> {
-        let mut journal = Self::at(state)?;
+    pub fn open(disk: D, state: &Path) -> Result<(Self, Found), Error> {
+        let mut journal = Self::at(disk, state)?;
         let lock = journal.lock().map_err(Error::Disk)?;
         let found = journal.read()?;
         drop(lock);
@@ -80,18 +80,18 @@ impl HostJournal {
     /// # Errors
     ///
     /// [`Error`].
-    pub fn hold(state: &Path) -> Result<(Self, Found), Error> {
-        let mut journal = Self::at(state)?;
+    pub fn hold(disk: D, state: &Path) -> Result<(Self, Found), Error> {
+        let mut journal = Self::at(disk, state)?;
         journal.held = Some(journal.lock().map_err(Error::Disk)?);
         let found = journal.read()?;
         Ok((journal, found))
     }
 
-    fn at(state: &Path) -> Result<Self, Error> {
+    fn at(disk: D, state: &Path) -> Result<Self, Error> {
         let directory = state.join("journal");
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(&directory).map_err(Error::Disk)?;
+        disk.make_directory(&directory).map_err(Error::Disk)?;
         Ok(Self {
+            disk,
             directory,
             floors_directory: state.to_owned(),
             sequence: 0,
@@ -102,8 +102,8 @@ impl HostJournal {
     }
 
     fn read(&mut self) -> Result<Found, Error> {
-        let floors = Copy::of(record::read::<Floors>(&self.floors_directory, FLOORS))?;
-        let state = Copy::of(record::read::<State>(&self.directory, STATE))?;
+        let floors = Copy::of(record::read::<Floors>(&self.disk, &self.floors_directory, FLOORS))?;
+        let state = Copy::of(record::read::<State>(&self.disk, &self.directory, STATE))?;
         self.loss = match (&floors, &state) {
             // The state holds a copy of the floors.
             (_, Copy::Whole(_)) | (Copy::Whole(_) | Copy::Absent, Copy::Absent) => Loss::None,
@@ -123,14 +123,8 @@ impl HostJournal {
         Ok(Found { state: found, loss: self.loss })
     }
 
-    fn lock(&self) -> io::Result<File> {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.directory.join(LOCK))?;
-        flock(&file, FlockOperation::LockExclusive)?;
-        Ok(file)
+    fn lock(&self) -> io::Result<D::Lock> {
+        self.disk.lock(&self.directory.join(LOCK))
     }
 
     fn write_now(&mut self, state: &State) -> Result<(), Unwritten> {
@@ -142,7 +136,7 @@ impl HostJournal {
             Some(_) => None,
             None => Some(self.lock().map_err(Unwritten::Disk)?),
         };
-        let newest = record::read::<State>(&self.directory, STATE);
+        let newest = record::read::<State>(&self.disk, &self.directory, STATE);
         if let Ok(Some(newest)) = newest
             && newest.sequence > self.sequence
         {
@@ -150,11 +144,12 @@ impl HostJournal {
         }
         let sequence = self.sequence + 1;
         if self.floors.as_ref() != Some(&state.floors) {
-            record::write(&self.floors_directory, FLOORS, sequence, &state.floors)
+            record::write(&self.disk, &self.floors_directory, FLOORS, sequence, &state.floors)
                 .map_err(Unwritten::Disk)?;
             self.floors = Some(state.floors.clone());
         }
-        record::write(&self.directory, STATE, sequence, state).map_err(Unwritten::Disk)?;
+        record::write(&self.disk, &self.directory, STATE, sequence, state)
+            .map_err(Unwritten::Disk)?;
         self.sequence = sequence;
         Ok(())
     }
@@ -191,7 +186,7 @@ impl<T> Copy<T> {
     }
 }
 
-impl Journal for HostJournal {
+impl<D: Disk> Journal for HostJournal<D> {
     /// Blocks for the time of two syncs: an agent that waits for its journal has
     /// nothing else to do, and a thread for it would cost memory for ever.
     async fn write(&mut self, state: &State) -> Result<(), Unwritten> {
@@ -208,7 +203,7 @@ pub fn read(state: &Path) -> Result<Found, Error> {
     if !fs::exists(state.join("journal")).map_err(Error::Disk)? {
         return Ok(Found { state: State::default(), loss: Loss::None });
     }
-    HostJournal::at(state)?.read()
+    HostJournal::at(RealDisk, state)?.read()
 }
 
 /// Why there is no journal.
@@ -257,33 +252,33 @@ mod tests {
     #[test]
     fn what_was_written_is_there_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, found) = HostJournal::open(dir.path()).unwrap();
+        let (mut journal, found) = HostJournal::open(RealDisk, dir.path()).unwrap();
         assert_eq!(found, whole(State::default()));
         journal.write_now(&state(1)).unwrap();
         journal.write_now(&state(2)).unwrap();
-        assert_eq!(HostJournal::open(dir.path()).unwrap().1, whole(state(2)));
+        assert_eq!(HostJournal::open(RealDisk, dir.path()).unwrap().1, whole(state(2)));
         assert_eq!(read(dir.path()).unwrap(), whole(state(2)));
     }
 
     #[test]
     fn who_did_not_see_the_newest_state_does_not_write() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut agent, _) = HostJournal::open(dir.path()).unwrap();
+        let (mut agent, _) = HostJournal::open(RealDisk, dir.path()).unwrap();
         agent.write_now(&state(1)).unwrap();
-        let (mut guard, seen) = HostJournal::hold(dir.path()).unwrap();
+        let (mut guard, seen) = HostJournal::hold(RealDisk, dir.path()).unwrap();
         assert_eq!(seen, whole(state(1)));
         guard.write_now(&state(2)).unwrap();
         guard.write_now(&state(3)).unwrap();
         drop(guard);
         assert!(matches!(agent.write_now(&state(9)), Err(Unwritten::Overtaken)));
-        assert_eq!(HostJournal::open(dir.path()).unwrap().1, whole(state(3)));
+        assert_eq!(HostJournal::open(RealDisk, dir.path()).unwrap().1, whole(state(3)));
     }
 
     #[test]
     fn while_the_guard_holds_the_journal_nobody_else_writes() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut agent, _) = HostJournal::open(dir.path()).unwrap();
-        let (mut guard, _) = HostJournal::hold(dir.path()).unwrap();
+        let (mut agent, _) = HostJournal::open(RealDisk, dir.path()).unwrap();
+        let (mut guard, _) = HostJournal::hold(RealDisk, dir.path()).unwrap();
         let waiting = std::thread::spawn(move || agent.write_now(&state(9)));
         guard.write_now(&state(1)).unwrap();
         drop(guard);
@@ -302,7 +297,7 @@ mod tests {
     /// A directory whose journal was written with floors of 1, 2 and 3 seconds.
     fn scene() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = HostJournal::open(dir.path()).unwrap();
+        let (mut journal, _) = HostJournal::open(RealDisk, dir.path()).unwrap();
         for seconds in 1..=3 {
             journal.write_now(&State { floors: floors(seconds), ..state(1) }).unwrap();
         }
@@ -322,10 +317,10 @@ mod tests {
     fn floors_outlive_the_journal() {
         let dir = scene();
         damage(dir.path(), &BOTH_STATES);
-        let (_, found) = HostJournal::open(dir.path()).unwrap();
+        let (_, found) = HostJournal::open(RealDisk, dir.path()).unwrap();
         assert_eq!((found.state.floors, found.loss), (floors(3), Loss::Activation));
         fs::remove_dir_all(dir.path().join("journal")).unwrap();
-        assert_eq!(HostJournal::open(dir.path()).unwrap().1.state.floors, floors(3));
+        assert_eq!(HostJournal::open(RealDisk, dir.path()).unwrap().1.state.floors, floors(3));
     }
 
     #[test]
@@ -338,7 +333,7 @@ mod tests {
         for name in ["floors", "floors.previous"] {
             fs::remove_file(dir.path().join(name)).unwrap();
         }
-        let (mut journal, found) = HostJournal::open(dir.path()).unwrap();
+        let (mut journal, found) = HostJournal::open(RealDisk, dir.path()).unwrap();
         assert_eq!(found, whole(State { floors: floors(3), ..state(1) }));
         journal.write_now(&State { phase: Phase::Idle, ..found.state }).unwrap();
         damage(dir.path(), &BOTH_STATES);
@@ -355,10 +350,10 @@ mod tests {
                 fs::remove_file(dir.path().join("floors")).unwrap();
                 fs::remove_file(dir.path().join("floors.previous")).unwrap();
             }
-            let (mut journal, found) = HostJournal::open(dir.path()).unwrap();
+            let (mut journal, found) = HostJournal::open(RealDisk, dir.path()).unwrap();
             assert_eq!(found.loss, Loss::Floors);
             journal.write_now(&state(1)).unwrap();
-            assert_eq!(HostJournal::open(dir.path()).unwrap().1.loss, Loss::Floors);
+            assert_eq!(HostJournal::open(RealDisk, dir.path()).unwrap().1.loss, Loss::Floors);
         }
     }
 }

@@ -18,14 +18,15 @@ use super::commit::{self, commit};
 use super::fetch::fetch;
 use super::paths::{AGENT, Paths, source};
 use super::switch::{self, Switch};
-use super::trial::Action;
 use super::whole::Whole;
-use super::{build, checks, output, preflight, process, roots, system, timer, unit};
+use super::{
+    build, checks, loader, output, preflight, process, revert, roots, system, timer, unit, ways,
+};
 use crate::activation::event::{Event, Task};
 use crate::activation::ports::{Clock as _, Connection, Locate, Machine, News, Progress, Tell};
-use crate::activation::state::{Before, Fault, Order, Seen, Toplevel, Trial, Undoing};
+use crate::activation::reboot;
+use crate::activation::state::{Before, Fault, Order, Seen, Trial, Undoing, Way};
 use crate::activation::verdict;
-use crate::telemetry::Chain;
 
 /// The machine that this agent keeps. `L` is the line to the control plane.
 #[derive(Debug)]
@@ -42,8 +43,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long somebody else's switch is waited for before a trial is given up.
 const BUSY_LIMIT: Duration = Duration::from_secs(300);
 
-/// How long a way back may take.
-const REVERT_LIMIT: Duration = Duration::from_secs(300);
+/// How often is looked whether the window for reboots is open.
+const GLANCE: Duration = Duration::from_secs(30);
 
 impl<L: Locate + Connection + Tell> HostMachine<L> {
     /// The machine with these paths, whose agent has this line to the control plane.
@@ -89,37 +90,48 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
     }
 
     async fn build(&self, order: &Order) -> Result<Event, Fault> {
+        when_nobody_switches(|| preflight::room(&self.paths)).await?;
         let tell = |lines| self.wrote(order, report::Phase::Building, lines);
         let built = build::build(order, &self.paths, tell).await;
         let (to, build) = built.map_err(|error| Fault::of(&error))?;
-        self.preflight(&to).await?;
-        let before = self.before().await?;
+        when_nobody_switches(|| preflight::check(&to, &self.paths)).await?;
+        let before = self.before(order).await?;
+        let policy = order.manifest.activation.reboot.policy;
+        let way = reboot::way(policy, system::reboot_reasons(&to))?;
+        if let Way::Reboot(_) = way {
+            loader::check(&before.profile).await.map_err(|error| Fault::of(&error))?;
+        }
         roots::before_a_trial(&to, &before.running, &before.profile)
             .map_err(|error| Fault::new(format!("the new system could not be rooted: {error}")))?;
-        Ok(Event::Built { to, before: Box::new(before), build })
+        Ok(Event::Built { to, before: Box::new(before), way, build })
     }
 
-    async fn preflight(&self, to: &Toplevel) -> Result<(), Fault> {
-        let waiting = async {
-            loop {
-                match preflight::check(to, &self.paths).await {
-                    Err(preflight::Error::Busy) => sleep(PAUSE).await,
-                    checked => return checked,
-                }
+    /// The clock may be set meanwhile, so that it is looked at again and again.
+    async fn await_window(&self, order: &Order) -> Event {
+        loop {
+            let left = order.manifest.activation.reboot.wait(self.clock.now());
+            if left.is_zero() {
+                return Event::WindowOpened;
             }
-        };
-        let checked = timeout(BUSY_LIMIT, waiting).await;
-        checked.unwrap_or(Err(preflight::Error::Busy)).map_err(|error| Fault::of(&error))
+            sleep(left.min(GLANCE)).await;
+        }
     }
 
-    async fn before(&self) -> Result<Before, Fault> {
-        let Seen { running, profile, boot } = system::look();
+    async fn before(&self, order: &Order) -> Result<Before, Fault> {
+        let Seen { running, profile, boot, at } = system::look();
         let (Some(running), Some(profile)) = (running, profile) else {
             return Err(Fault::new("this machine has no NixOS system to go back to"));
         };
         let failed = unit::failing().await.map_err(|error| Fault::of(&error))?;
         let connected = self.line.is_connected();
-        Ok(Before { running, profile, failed, connected, boot, at: system::uptime() })
+        // Where the object store is, the control plane says.
+        let url = if connected {
+            self.line.locate(order.manifest.payload.sha256).await.ok()
+        } else {
+            None
+        };
+        let ways = ways::explore(&self.paths.control_plane, url.as_deref()).await;
+        Ok(Before { running, profile, failed, connected, ways, boot, at })
     }
 
     async fn arm(&self, trial: &Trial) -> Result<Event, Fault> {
@@ -130,7 +142,7 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
     }
 
     async fn try_out(&self, trial: &Trial) -> Result<Event, Fault> {
-        let switch = trial_of(trial, left(trial)?);
+        let switch = Switch::of_trial(trial, left(trial)?);
         let tell = |lines| self.wrote(&trial.order, report::Phase::Trying, lines);
         let switching = switch.once(&self.paths);
         let ended = output::while_following(&switch.identifier(), tell, switching).await;
@@ -151,52 +163,36 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
         checks::watch(trial, &self.line).await.map(|()| Event::Proven)
     }
 
+    async fn disarm(&self, trial: &Trial) -> Result<Event, Fault> {
+        let disarmed = timer::disarm(&trial.order.activation).await;
+        disarmed.map_err(|error| Fault::of(&error))?;
+        if trial.is_by_reboot() {
+            // What was chosen for one boot has had it, or is not wanted any more.
+            loader::withdraw().await.map_err(|error| Fault::of(&error))?;
+        }
+        Ok(Event::Disarmed)
+    }
+
     async fn commit(&self, trial: &Trial) -> Result<Event, commit::Error> {
         commit(&trial.to, &trial.order.activation, "commit", &self.paths).await?;
-        forget_candidate(&trial.to);
+        roots::forget_candidate(&trial.to);
         Ok(Event::Committed)
     }
 
-    async fn revert(&self, trial: &Trial, undoing: &Undoing) -> Result<Event, commit::Error> {
-        let (before, activation) = (&trial.before, &trial.order.activation);
-        let ours = [&before.running, &before.profile];
-        let rebooted = system::boot_id() != before.boot;
-        let booted = system::running().filter(|running| rebooted && ours.contains(&running));
-        let running = match booted {
-            // The reboot was the way back.
-            Some(booted) => booted,
-            None => {
-                self.switch_back(trial).await?;
-                before.running.clone()
-            }
-        };
-        if undoing.boot || system::profile().as_ref() != Some(&before.profile) {
-            commit(&before.profile, activation, "revert-boot", &self.paths).await?;
-        }
-        if let Err(error) = timer::disarm(activation).await {
-            // Its guard finds that there is nothing left to do, or is who does this.
-            log::debug!(error:% = error; "the dead man's timer was not disarmed");
-        }
-        forget_candidate(&running);
-        Ok(Event::Reverted(running))
+    async fn stage(&self, trial: &Trial) -> Result<Event, loader::Error> {
+        let activation = &trial.order.activation;
+        loader::choose_once(&trial.to, &trial.before.profile, activation, &self.paths).await?;
+        Ok(Event::Staged)
     }
 
-    async fn switch_back(&self, trial: &Trial) -> Result<(), commit::Error> {
-        let back = &trial.before.running;
-        trial_of(trial, Duration::ZERO).kill().await?;
-        let switch = Switch {
-            activation: &trial.order.activation,
-            purpose: "revert",
-            action: Action::Test,
-            toplevel: back,
-            limit: REVERT_LIMIT,
-            guarded: false,
-        };
+    async fn reboot(&self, trial: &Trial) -> Result<Event, loader::Error> {
+        loader::check_choice(&trial.to, &trial.before.profile).await?;
+        match loader::reboot().await? {}
+    }
+
+    async fn revert(&self, trial: &Trial, undoing: &Undoing) -> Result<Event, commit::Error> {
         let tell = |lines| self.wrote(&trial.order, report::Phase::RollingBack, lines);
-        let ended =
-            output::while_following(&switch.identifier(), tell, switch.anew(&self.paths)).await?;
-        let after = switch::after(ended, back).await?;
-        verdict::of_rollback(&after, back).map_err(commit::Error::NotBack)
+        revert::revert(trial, undoing, &self.paths, tell).await.map(Event::Reverted)
     }
 
     fn wrote(&self, order: &Order, phase: report::Phase, lines: Vec<String>) {
@@ -220,33 +216,21 @@ impl<L: Locate + Connection + Tell> Machine for HostMachine<L> {
             Task::Fetch(order) => self.fetch(order).await,
             Task::Unpack(order) => self.unpack(order).await,
             Task::Build(order) => self.build(order).await,
+            Task::AwaitWindow(order) => Ok(self.await_window(order).await),
+            Task::Stage(trial) => self.stage(trial).await.map_err(|error| Fault::of(&error)),
+            Task::Reboot(trial) => self.reboot(trial).await.map_err(|error| Fault::of(&error)),
             Task::Arm(trial) => self.arm(trial).await,
             Task::Try(trial) => self.try_out(trial).await,
             Task::Prove(trial) => self.prove(trial).await,
-            Task::Disarm(trial) => {
-                let disarmed = timer::disarm(&trial.order.activation).await;
-                disarmed.map(|()| Event::Disarmed).map_err(|error| Fault::of(&error))
-            }
+            Task::Disarm(trial) => self.disarm(trial).await,
             Task::Commit(trial) => return settled(self.commit(trial).await).await,
             Task::Revert(trial, undoing) => {
                 let done = self.revert(trial, undoing).await;
-                return settled(done.or_else(|error| not_yet_lost(trial, error))).await;
+                return settled(done.or_else(|error| revert::not_yet_lost(trial, error))).await;
             }
         };
         done.unwrap_or_else(Event::Failed)
     }
-}
-
-/// As long as the dead man's timer has not had its turn, going back has not failed, it
-/// is tried again: the guard has means of its own, and must not find that we gave up.
-fn not_yet_lost(trial: &Trial, error: commit::Error) -> Result<Event, commit::Error> {
-    let guards_turn = trial.until.after(2 * timer::GRACE);
-    let is_over = system::uptime().until(guards_turn).is_zero();
-    if is_over || system::boot_id() != trial.before.boot {
-        return Err(error);
-    }
-    log::warn!("could not go back, trying again: {}", Chain(&error));
-    Err(commit::Error::Switch(switch::Error::Busy))
 }
 
 /// What is tried again in a loop waits a little before it says so.
@@ -260,15 +244,20 @@ async fn settled(done: Result<Event, commit::Error>) -> Event {
     event
 }
 
-fn trial_of(trial: &Trial, limit: Duration) -> Switch<'_> {
-    Switch {
-        activation: &trial.order.activation,
-        purpose: "trial",
-        action: Action::Test,
-        toplevel: &trial.to,
-        limit,
-        guarded: true,
-    }
+/// Checks, waiting for whoever else switches this machine.
+async fn when_nobody_switches<F: Future<Output = Result<(), preflight::Error>>>(
+    check: impl Fn() -> F,
+) -> Result<(), Fault> {
+    let waiting = async {
+        loop {
+            match check().await {
+                Err(preflight::Error::Busy) => sleep(PAUSE).await,
+                checked => return checked,
+            }
+        }
+    };
+    let checked = timeout(BUSY_LIMIT, waiting).await;
+    checked.unwrap_or(Err(preflight::Error::Busy)).map_err(|error| Fault::of(&error))
 }
 
 /// What is left until the dead man's timer would fire.
@@ -278,13 +267,6 @@ fn left(trial: &Trial) -> Result<Duration, Fault> {
         Err(Fault::new("its time was over before it had proved itself"))
     } else {
         Ok(left)
-    }
-}
-
-/// Roots are a precaution: that one cannot be moved is no reason to fail what succeeded.
-fn forget_candidate(running: &Toplevel) {
-    if let Err(error) = roots::after_an_end(running) {
-        log::warn!(error:% = error; "could not move the garbage collector roots");
     }
 }
 

@@ -7,11 +7,13 @@
 //!    ├─ build      nixos-rebuild build, in a transient unit; then roots, preflight
 //!    ├─ timer      the dead man's timer ╌╌▶ guard   (a process of its own)
 //!    ├─ switch     switch-to-configuration ╌╌▶ trial (a process of its own, in a transient unit)
-//!    ├─ checks     probes, units, connection
-//!    └─ commit     profile and boot entry
+//!    ├─ checks     probes, units, connection (and `ways` out where that is away)
+//!    ├─ loader     one boot of a system that is not the default (by the `menu`, which `grub` understands)
+//!    ├─ commit     profile and boot entry
+//!    └─ revert     the way back, by a switch or by a reboot
 //! ```
 //!
-//! `journal` has what survives a crash (in `record`s); where it did not survive,
+//! `journal` has what survives a crash (in `record`s, on a `disk`); where it did not survive,
 //! `salvage` asks the machine itself.
 //!
 //! `process` is the only file that starts programs, `clock` the only one that reads
@@ -21,15 +23,24 @@ pub mod build;
 pub mod checks;
 pub mod clock;
 pub mod commit;
+pub mod disk;
 pub mod fetch;
+pub mod grub;
 pub mod guard;
 pub mod journal;
+pub mod loader;
+#[cfg(test)]
+mod lossy;
 pub mod machine;
+pub mod menu;
 pub mod output;
 pub mod paths;
+#[cfg(test)]
+mod power_cut_tests;
 pub mod preflight;
 pub mod process;
 pub mod record;
+pub mod revert;
 pub mod roots;
 pub mod salvage;
 pub mod switch;
@@ -37,4 +48,5 @@ pub mod system;
 pub mod timer;
 pub mod trial;
 pub mod unit;
+pub mod ways;
 pub mod whole;

@@ -10,6 +10,8 @@ use floe_proto::id::ActivationId;
 /// Where things are on this machine.
 #[derive(Clone, Debug)]
 pub struct Paths {
+    /// Where the control plane is: its name is one of the ways out.
+    pub control_plane: String,
     /// `/var/lib/floe`: journal, floors, payloads, activations.
     pub state: PathBuf,
     /// The configuration file, which the guard is started with as well.
@@ -31,6 +33,8 @@ pub struct Limits {
     pub build_time: Duration,
     /// Bytes that must be free in the store and below `/var` before a trial.
     pub free: u64,
+    /// Bytes of memory that must be available before a build and before a trial.
+    pub memory: u64,
 }
 
 /// The running system.
@@ -38,6 +42,21 @@ pub const CURRENT_SYSTEM: &str = "/run/current-system";
 
 /// The system that would boot.
 pub const PROFILE: &str = "/nix/var/nix/profiles/system";
+
+/// The system that this boot began with.
+pub const BOOTED_SYSTEM: &str = "/run/booted-system";
+
+/// Profiles that have entries of their own in the boot menu.
+pub const SYSTEM_PROFILES: &str = "/nix/var/nix/profiles/system-profiles";
+
+/// Where the boot loader lives.
+pub const BOOT: &str = "/boot";
+
+/// GRUB's menu.
+pub const GRUB_CFG: &str = "/boot/grub/grub.cfg";
+
+/// What GRUB remembers from one boot to the next.
+pub const GRUB_ENV: &str = "/boot/grub/grubenv";
 
 /// Where `/etc` comes from.
 pub const ETC_STATIC: &str = "/etc/static";

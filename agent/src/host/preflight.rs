@@ -1,13 +1,14 @@
 //! What must hold before the machine is touched. Finding out costs nothing then.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock, statvfs};
 
-use super::paths::{AGENT, AGENT_UNIT, Paths, STORE, SWITCH_LOCK, SWITCH_UNIT};
+use super::paths::{AGENT, AGENT_UNIT, BOOT, Paths, STORE, SWITCH_LOCK, SWITCH_UNIT};
 use super::process::{self, Process};
 use super::unit;
 use crate::activation::state::Toplevel;
@@ -15,12 +16,12 @@ use crate::activation::state::Toplevel;
 /// Inodes that must be free where a file system counts them.
 const FREE_INODES: u64 = 1000;
 
-/// Checks the machine, and the system that is going to be tried on it.
+/// Checks the machine before anything is built on it.
 ///
 /// # Errors
 ///
 /// The first thing that does not hold.
-pub async fn check(to: &Toplevel, paths: &Paths) -> Result<(), Error> {
+pub async fn room(paths: &Paths) -> Result<(), Error> {
     for place in [Path::new(STORE), &paths.state] {
         let free = statvfs(place)
             .map_err(|source| Error::Look { path: place.to_owned(), source: source.into() })?;
@@ -30,9 +31,26 @@ pub async fn check(to: &Toplevel, paths: &Paths) -> Result<(), Error> {
             return Err(Error::Full { path: place.to_owned() });
         }
     }
+    // Where the kernel does not say, there is nothing to go by.
+    if let Some(available) = fs::read_to_string(MEMINFO).ok().as_deref().and_then(available)
+        && available < paths.limits.memory
+    {
+        return Err(Error::Memory { available, needed: paths.limits.memory });
+    }
     if is_locked(Path::new(SWITCH_LOCK))? || unit::show(SWITCH_UNIT).await?.is_running() {
         return Err(Error::Busy);
     }
+    Ok(())
+}
+
+/// Checks the machine, and the system that is going to be tried on it.
+///
+/// # Errors
+///
+/// The first thing that does not hold.
+pub async fn check(to: &Toplevel, paths: &Paths) -> Result<(), Error> {
+    room(paths).await?;
+    boot_has_room(to)?;
     if !to.join("etc/systemd/system").join(AGENT_UNIT).exists() {
         return Err(Error::NoAgent);
     }
@@ -44,6 +62,35 @@ pub async fn check(to: &Toplevel, paths: &Paths) -> Result<(), Error> {
     tested.await.and_then(process::Output::success).map_err(Error::BadAgent)?;
     Ok(())
 }
+
+/// Whether `/boot`, where it is a file system of its own, could take another kernel and
+/// initrd: NixOS copies them there (nixpkgs, install-grub.pl, `copyToKernelsDir`).
+fn boot_has_room(to: &Toplevel) -> Result<(), Error> {
+    let look = |source: io::Error| Error::Look { path: BOOT.into(), source };
+    let (Ok(boot), Ok(store)) = (fs::metadata(BOOT), fs::metadata(STORE)) else { return Ok(()) };
+    if boot.dev() == store.dev() {
+        return Ok(());
+    }
+    let size = |name: &str| fs::metadata(to.join(name)).map_or(0, |file| file.len());
+    let needed = size("kernel").saturating_add(size("initrd")).saturating_add(BOOT_RESERVE);
+    let free = statvfs(BOOT).map_err(|error| look(error.into()))?;
+    if free.f_bavail.saturating_mul(free.f_frsize) < needed {
+        return Err(Error::Full { path: BOOT.into() });
+    }
+    Ok(())
+}
+
+/// Bytes that can be had without swapping (proc_meminfo(5)).
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib.saturating_mul(1024))
+}
+
+const MEMINFO: &str = "/proc/meminfo";
+
+/// For the menu, and what else lies beside the kernels.
+const BOOT_RESERVE: u64 = 8 << 20;
 
 /// Whether somebody holds the lock now.
 fn is_locked(lock: &Path) -> Result<bool, Error> {
@@ -67,6 +114,14 @@ pub enum Error {
     Full {
         /// Where.
         path: PathBuf,
+    },
+    /// The build, or what it makes, would push the machine over.
+    #[error("only {} MiB of memory are available, less than the {} MiB that must be", available >> 20, needed >> 20)]
+    Memory {
+        /// In bytes.
+        available: u64,
+        /// In bytes; `min_free_memory` of the agent.
+        needed: u64,
     },
     /// A switch is under way.
     #[error("somebody else is switching this machine")]
@@ -96,6 +151,7 @@ impl Error {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Full { .. } => "collect garbage on the host, or give it a larger disk",
+            Self::Memory { .. } => "see what eats the host's memory, or use a larger machine",
             Self::Busy => "push again when the other nixos-rebuild has ended",
             Self::NoAgent => {
                 "import floe's NixOS module in this role, with `services.floe-agent.enable`"
@@ -109,6 +165,14 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_memory_that_can_be_had_is_what_the_kernel_says() {
+        let meminfo = "MemTotal:       24606212 kB\nMemFree:   1 kB\nMemAvailable:   64 kB\n";
+        assert_eq!(available(meminfo), Some(64 * 1024));
+        assert_eq!(available("MemTotal: 1 kB\n"), None);
+        assert!(available(&fs::read_to_string(MEMINFO).unwrap()).is_some());
+    }
 
     #[test]
     fn a_lock_is_busy_only_while_somebody_holds_it() {

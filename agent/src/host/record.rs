@@ -5,16 +5,14 @@
 //! sequence number and the SHA-256 of the rest, so that a torn or rotten file is
 //! noticed and the one before it is read instead.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use floe_proto::digest::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::system::sync_directory;
+use super::disk::Disk;
 
 /// The newest schema that this program reads; it writes the oldest that will do.
 const SCHEMA: u32 = 1;
@@ -34,16 +32,20 @@ pub struct Record<T> {
 /// # Errors
 ///
 /// [`Error::Damaged`] where something is there and none of it can be read.
-pub fn read<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<Record<T>>, Error> {
+pub fn read<T: DeserializeOwned>(
+    disk: &impl Disk,
+    directory: &Path,
+    name: &str,
+) -> Result<Option<Record<T>>, Error> {
     let current = directory.join(name);
-    let damage = match read_one(&current) {
+    let damage = match read_one(disk, &current) {
         Ok(Some(record)) => return Ok(Some(record)),
         Ok(None) => None,
         // What is before it is not what a newer agent left: it is what it left behind.
         Err(newer @ Error::Newer { .. }) => return Err(newer),
         Err(damage) => Some(damage),
     };
-    match (read_one(&previous(directory, name)), damage) {
+    match (read_one(disk, &previous(directory, name)), damage) {
         (Ok(Some(record)), damage) => {
             let file = current.display().to_string();
             log::warn!(file = file.as_str(), lost = damage.is_some(); "damaged file; going on from the one before it");
@@ -60,48 +62,46 @@ pub fn read<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<
 ///
 /// What the disk said. What was there before is still there then.
 pub fn write<T: Serialize>(
+    disk: &impl Disk,
     directory: &Path,
     name: &str,
     sequence: u64,
     document: &T,
 ) -> io::Result<()> {
     let body = serde_json::to_vec(document)?;
-    let head = format!("floe {SCHEMA} {sequence} {}\n", Digest::of(&body));
+    let mut content = format!("floe {SCHEMA} {sequence} {}\n", Digest::of(&body)).into_bytes();
+    content.extend(body);
     let (current, next) = (directory.join(name), directory.join(format!("{name}.next")));
 
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&next)?;
-    file.write_all(head.as_bytes())?;
-    file.write_all(&body)?;
-    file.sync_all()?;
-    drop(file);
-    keep_previous(directory, name)?;
-    fs::rename(&next, &current)?;
-    sync_directory(directory)
+    disk.write(&next, &content)?;
+    disk.sync(&next)?;
+    keep_previous(disk, directory, name)?;
+    disk.rename(&next, &current)?;
+    disk.sync_directory(directory)
 }
 
 /// A second name for the current file, so that there is never a moment without one.
-fn keep_previous(directory: &Path, name: &str) -> io::Result<()> {
+fn keep_previous(disk: &impl Disk, directory: &Path, name: &str) -> io::Result<()> {
     let (current, previous) = (directory.join(name), previous(directory, name));
     // A damaged file must not take the place of the good one before it.
-    if !matches!(check(&current), Ok(Some(_))) {
+    if !matches!(check(disk, &current), Ok(Some(_))) {
         return Ok(());
     }
     let spare = directory.join(format!("{name}.spare"));
-    match fs::remove_file(&spare) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    fs::hard_link(&current, &spare)?;
-    fs::rename(&spare, &previous)
+    disk.remove(&spare)?;
+    disk.link(&current, &spare)?;
+    disk.rename(&spare, &previous)
 }
 
 fn previous(directory: &Path, name: &str) -> PathBuf {
     directory.join(format!("{name}.previous"))
 }
 
-fn read_one<T: DeserializeOwned>(path: &Path) -> Result<Option<Record<T>>, Error> {
-    let Some((sequence, body)) = check(path)? else { return Ok(None) };
+fn read_one<T: DeserializeOwned>(
+    disk: &impl Disk,
+    path: &Path,
+) -> Result<Option<Record<T>>, Error> {
+    let Some((sequence, body)) = check(disk, path)? else { return Ok(None) };
     match serde_json::from_slice(&body) {
         Ok(document) => Ok(Some(Record { sequence, document })),
         Err(_) => Err(Error::Damaged { file: path.to_owned() }),
@@ -109,8 +109,8 @@ fn read_one<T: DeserializeOwned>(path: &Path) -> Result<Option<Record<T>>, Error
 }
 
 /// Sequence number and body of a file whose checksum holds.
-fn check(path: &Path) -> Result<Option<(u64, Vec<u8>)>, Error> {
-    let bytes = match fs::read(path) {
+fn check(disk: &impl Disk, path: &Path) -> Result<Option<(u64, Vec<u8>)>, Error> {
+    let bytes = match disk.read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Unreadable { file: path.to_owned(), source }),
@@ -175,15 +175,18 @@ impl Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::host::disk::RealDisk;
 
     fn load(directory: &Path) -> Result<Option<Record<String>>, Error> {
-        read(directory, "x")
+        read(&RealDisk, directory, "x")
     }
 
     fn written(directory: &Path, times: u64) {
         for sequence in 1..=times {
-            write(directory, "x", sequence, &format!("document {sequence}")).unwrap();
+            write(&RealDisk, directory, "x", sequence, &format!("document {sequence}")).unwrap();
         }
     }
 
@@ -219,7 +222,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         written(dir.path(), 2);
         fs::write(dir.path().join("x"), "torn").unwrap();
-        write(dir.path(), "x", 3, &"document 3").unwrap();
+        write(&RealDisk, dir.path(), "x", 3, &"document 3").unwrap();
         fs::write(dir.path().join("x"), "torn").unwrap();
         assert_eq!(load(dir.path()).unwrap().unwrap().sequence, 1);
     }

@@ -44,6 +44,14 @@ pub fn after_an_end(running: &Toplevel) -> io::Result<()> {
     }
 }
 
+/// Like [`after_an_end`]. Roots are a precaution: that one cannot be moved is no reason to
+/// fail what succeeded.
+pub fn forget_candidate(running: &Toplevel) {
+    if let Err(error) = after_an_end(running) {
+        log::warn!(error:% = error; "could not move the garbage collector roots");
+    }
+}
+
 /// The trial that was begun and has not ended: what is tried, and what ran before.
 pub fn trial() -> Option<(Toplevel, Toplevel)> {
     let root = |name| system::toplevel(&Path::new(ROOTS).join(name));

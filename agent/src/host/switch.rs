@@ -16,7 +16,7 @@ use super::paths::{Paths, SWITCH_UNIT};
 use super::trial::{self, Action, Word};
 use super::unit::{self, Transient};
 use super::{process, system};
-use crate::activation::state::Toplevel;
+use crate::activation::state::{Toplevel, Trial};
 use crate::activation::verdict::{After, Ended};
 
 /// What `switch-to-configuration` ends with where its lock is held (docs/nixos.md 4.7).
@@ -39,7 +39,19 @@ pub struct Switch<'a> {
     pub guarded: bool,
 }
 
-impl Switch<'_> {
+impl<'a> Switch<'a> {
+    /// The trial of a new system under its timer; killed after `limit`.
+    pub fn of_trial(trial: &'a Trial, limit: Duration) -> Self {
+        Self {
+            activation: &trial.order.activation,
+            purpose: "trial",
+            action: Action::Test,
+            toplevel: &trial.to,
+            limit,
+            guarded: true,
+        }
+    }
+
     /// Begins the switch, or finds it begun, and waits for its end. A switch that was
     /// begun is not begun again: its word is what counts.
     ///

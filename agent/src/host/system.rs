@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::paths::{CURRENT_SYSTEM, ETC_STATIC, PROFILE};
+use super::paths::{BOOTED_SYSTEM, CURRENT_SYSTEM, ETC_STATIC, PROFILE};
+use crate::activation::reboot::{self, Base, Reason};
 use crate::activation::state::{BootId, Seen, Toplevel, Uptime};
 
 /// What runs and what would boot.
 pub fn look() -> Seen {
-    Seen { running: running(), profile: profile(), boot: boot_id() }
+    Seen { running: running(), profile: profile(), boot: boot_id(), at: uptime() }
 }
 
 /// `/run/current-system`.
@@ -22,6 +23,31 @@ pub fn running() -> Option<Toplevel> {
 /// What the system profile points at, through its generation.
 pub fn profile() -> Option<Toplevel> {
     toplevel(Path::new(PROFILE))
+}
+
+/// Why `to` would only run whole after a reboot of this machine.
+pub fn reboot_reasons(to: &Toplevel) -> Vec<Reason> {
+    let (booted, running) = (base(Path::new(BOOTED_SYSTEM)), base(Path::new(CURRENT_SYSTEM)));
+    reboot::reasons(&booted, &running, &base(to.as_path()))
+}
+
+/// What of `system` is in force from its boot on.
+fn base(system: &Path) -> Base {
+    let link = |name: &str| system.join(name).canonicalize().ok();
+    let text = |name: &str| std::fs::read_to_string(system.join(name)).ok();
+    let inhibitors = text("switch-inhibitors");
+    Base {
+        kernel: link("kernel"),
+        initrd: link("initrd"),
+        modules: link("kernel-modules"),
+        parameters: text("kernel-params").map(|text| text.trim().to_owned()),
+        systemd: link("systemd"),
+        init_interface: text("init-interface-version").map(|text| text.trim().to_owned()),
+        // A file that cannot be read inhibits nothing here; the switch itself looks as well.
+        inhibitors: inhibitors
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default(),
+    }
 }
 
 /// Whether `/etc` is that of `system`.
@@ -49,13 +75,17 @@ fn pid_1_started() -> Option<u64> {
     fields.split_whitespace().nth(22 - 3)?.parse().ok()
 }
 
-/// How long the machine has run, sleep included.
+/// How long the machine has run, sleep included; in a container, since its PID 1 began.
 pub fn uptime() -> Uptime {
     let time = clock_gettime(ClockId::Boottime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
-    Uptime(Duration::new(seconds, nanos))
+    let began = Duration::from_millis(pid_1_started().unwrap_or_default().saturating_mul(TICK));
+    Uptime(Duration::new(seconds, nanos).saturating_sub(began))
 }
+
+/// Milliseconds: USER_HZ is 100 wherever NixOS runs (proc_pid_stat(5), time(7)).
+const TICK: u64 = 10;
 
 /// Makes a rename or a new name in `directory` last.
 ///

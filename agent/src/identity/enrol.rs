@@ -2,7 +2,8 @@
 //!
 //! What may pass (nobody answers) is tried again with full jitter. What will not pass
 //! by itself is said once, clearly, and then waited for. Where a token was used up,
-//! somebody has to put another `join.toml` there, and the agent sees it when they do;
+//! somebody has to put another `join.toml` there, and the agent sees it when they do (and
+//! asks meanwhile, now and then, whether the identity of before can be renewed after all);
 //! on EC2 somebody has to approve the machine or correct a record, and the same key
 //! asks again.
 
@@ -10,26 +11,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_proto::certificate::{Certificate, MAX_CHAIN};
 use floe_proto::id::{Fleet, HostId, Role};
 use floe_proto::pb::enrolment_client::EnrolmentClient;
 use floe_proto::pb::{AwsIid, EnrolRequest, enrol_request};
-use floe_proto::spiffe::{SpiffeId, Subject};
 use floe_proto::time::Timestamp;
 use floe_proto::transport::{self, Identity, MAX_MESSAGE_BYTES};
 use log::{error, info, warn};
-use rcgen::{CertificateParams, KeyPair};
 use rustls::ClientConfig;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::time_provider::TimeProvider;
 use tokio::time::{sleep, timeout};
 use tonic::Code;
 
+use super::accept::{accept, request};
 use super::expired;
 use super::failure::{Error, Remedy};
 use super::imds::{self, Imds};
 use super::join;
-use super::store::{Enrolled, Store};
+use super::store::{self, Enrolled, Store};
+use super::wait::{changed, fingerprint, set_back};
 use crate::backoff::Backoff;
 use crate::telemetry::Chain;
 
@@ -41,9 +41,6 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(2 * 60);
 
 /// How often EC2 is asked again which instance this is: half a minute together at most.
 const METADATA_RETRIES: usize = 4;
-
-/// How often it is looked whether somebody changed `join.toml`.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long one call may take.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -152,6 +149,11 @@ pub async fn obtain(terms: &Terms, standing: Standing) -> Enrolled {
                     () = changed(&path, before) => {}
                     // What had expired may be good after all.
                     () = set_back(terms, began) => warn!("the clock was set back; trying again"),
+                    // Without the token, which was refused.
+                    enrolled = expired::renew_after_all(terms, &store) => {
+                        info!(host:% = enrolled.host; "the certificate was renewed after all");
+                        return enrolled;
+                    }
                 }
                 backoff.reset();
             }
@@ -238,12 +240,39 @@ async fn at_hand(
     standing: Standing,
     store: &Store,
 ) -> Result<Option<Enrolled>, Error> {
-    match (store.load()?, standing) {
+    let found = match store.load() {
+        Err(broken @ store::Error::Broken { .. }) => {
+            let aside = store.put_aside_broken()?;
+            error!("{broken}; it was put aside to `{}`: this machine enrols anew", aside.display());
+            None
+        }
+        found => found?,
+    };
+    match (found, standing) {
         (None, _) | (Some(_), Standing::Refused) => Ok(None),
         (Some(enrolled), Standing::Unknown) if terms.now() < enrolled.certificate.not_after => {
             Ok(Some(enrolled))
         }
-        (Some(enrolled), Standing::Unknown) => expired::renew(terms, store, enrolled).await,
+        (Some(old), Standing::Unknown) => renewed(terms, store, &old).await,
+    }
+}
+
+async fn renewed(terms: &Terms, store: &Store, old: &Enrolled) -> Result<Option<Enrolled>, Error> {
+    let (host, end) = (&old.host, old.certificate.not_after);
+    match expired::renew(terms, store, old).await? {
+        expired::Answer::Renewed(enrolled) => {
+            info!(host:% = host; "the certificate had expired at {end} and was renewed");
+            Ok(Some(enrolled))
+        }
+        expired::Answer::TooLate => {
+            warn!(host:% = host; "the certificate expired at {end}, too long ago to be renewed: this machine has to enrol anew");
+            Ok(None)
+        }
+        expired::Answer::Refused(status) => {
+            let why = Chain(&*status);
+            warn!(host:% = host; "the certificate expired at {end} and is not renewed: {why}; this machine has to enrol anew, and asks again now and then");
+            Ok(None)
+        }
     }
 }
 
@@ -261,8 +290,8 @@ async fn instance(imds: &Imds) -> Result<HostId, imds::Error> {
     last
 }
 
-/// Becomes `host`, and has it on the disk.
-async fn enrol(
+/// Becomes `host`, and has it on the disk. What was there before stays until then.
+pub(super) async fn enrol(
     terms: &Terms,
     store: &Store,
     host: &HostId,
@@ -318,39 +347,6 @@ async fn call(
     accept(terms, host, &key, reply.certificate, reply.issuers)
 }
 
-/// Asks for a certificate of `key`, PKCS#10, DER.
-pub(super) fn request(key: &KeyPair) -> Result<Vec<u8>, Error> {
-    let request = CertificateParams::default().serialize_request(key).map_err(Error::Request)?;
-    Ok(request.der().to_vec())
-}
-
-/// Believes a certificate only if this host can show it: of its key, of its name, and of
-/// the CA that it pins. What is stored without that would lock the host out.
-pub(super) fn accept(
-    terms: &Terms,
-    host: &HostId,
-    key: &KeyPair,
-    certificate: Vec<u8>,
-    issuers: Vec<Vec<u8>>,
-) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let chain: Vec<_> =
-        [certificate].into_iter().chain(issuers).map(CertificateDer::from).collect();
-    if chain.len() > MAX_CHAIN {
-        return Err(Error::Unusable);
-    }
-    let ours = SpiffeId { fleet: terms.fleet.clone(), subject: Subject::Host(host.clone()) };
-    let leaf = chain.first().and_then(|leaf| Certificate::read(leaf).ok());
-    if leaf.is_none_or(|leaf| leaf.id != ours) {
-        return Err(Error::Unusable);
-    }
-    transport::check_client(&terms.ca, &chain, terms.clock.as_ref()).map_err(Error::Certificate)?;
-    // rustls refuses a certificate of another key.
-    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-    let identity = Identity { chain: chain.clone(), key };
-    terms.tls(Some(identity)).map_err(Error::Certificate)?;
-    Ok(chain)
-}
-
 /// What the control plane called something, for a log.
 fn quoted(text: &str) -> String {
     text.escape_debug().take(253).collect()
@@ -370,29 +366,4 @@ pub(super) fn discard_used(path: &Path, host: &HostId) {
         }
         Ok(()) | Err(_) => {}
     }
-}
-
-/// Waits until somebody puts another file there, or takes it away.
-async fn changed(path: &Path, before: Option<Fingerprint>) {
-    while fingerprint(path) == before {
-        sleep(LOOK_AGAIN).await;
-    }
-}
-
-/// Waits until the clock shows less than at `began`, by more than it is ever slewed.
-async fn set_back(terms: &Terms, began: Timestamp) {
-    while began.since(terms.now()) < STEP {
-        sleep(LOOK_AGAIN).await;
-    }
-}
-
-const STEP: Duration = Duration::from_secs(60);
-
-/// Enough to see that a file was replaced.
-type Fingerprint = (std::time::SystemTime, u64, u64);
-
-fn fingerprint(path: &Path) -> Option<Fingerprint> {
-    use std::os::unix::fs::MetadataExt as _;
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }

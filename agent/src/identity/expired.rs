@@ -1,6 +1,6 @@
 //! What is left to a host whose certificate has expired: for 30 days a proof of its key
 //! renews it, so that an outage over a weekend locks nobody out; after that the machine
-//! attests anew (docs/trust.md 3.6, catalogue T081).
+//! attests anew (docs/trust.md 3.6, catalogue T081). A refusal is not the last word.
 
 use std::time::Duration;
 
@@ -8,57 +8,82 @@ use floe_proto::pb::RenewExpiredRequest;
 use floe_proto::pb::enrolment_client::EnrolmentClient;
 use floe_proto::renewal;
 use floe_proto::transport::{self, MAX_MESSAGE_BYTES};
-use log::{info, warn};
-use tokio::time::timeout;
-use tonic::Code;
+use log::debug;
+use tokio::time::{sleep, timeout};
+use tonic::{Code, Status};
 
-use super::enrol::{CALL_TIMEOUT, Terms, accept, request};
+use super::accept::{accept, request};
+use super::enrol::{CALL_TIMEOUT, Terms};
 use super::failure::Error;
 use super::store::{Enrolled, Store};
+use crate::backoff::Backoff;
 use crate::telemetry::Chain;
 
 /// How long after its end a certificate can be renewed.
 const GRACE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The identity that follows `old`; `None` where the machine has to attest anew.
-pub(super) async fn renew(
-    terms: &Terms,
-    store: &Store,
-    old: Enrolled,
-) -> Result<Option<Enrolled>, Error> {
-    let (host, end) = (&old.host, old.certificate.not_after);
-    if terms.now().since(end) > GRACE {
-        warn!(host:% = host; "the certificate expired at {end}, too long ago to be renewed: this machine has to enrol anew");
-        return Ok(None);
+/// How long it takes at most until somebody who was refused asks again.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
+
+/// What came of asking for the identity that follows.
+pub(super) enum Answer {
+    /// It is on the disk.
+    Renewed(Enrolled),
+    /// It was not asked for: nobody renews any more what ended so long ago.
+    TooLate,
+    /// The control plane does not renew it; why.
+    Refused(Box<Status>),
+}
+
+/// Asks for the identity that follows `old`, once.
+pub(super) async fn renew(terms: &Terms, store: &Store, old: &Enrolled) -> Result<Answer, Error> {
+    if terms.now().since(old.certificate.not_after) > GRACE {
+        return Ok(Answer::TooLate);
     }
-    let refused = match ask(terms, store, &old).await {
-        Ok(()) => {
-            info!(host:% = host; "the certificate had expired at {end} and was renewed");
-            return Ok(store.load()?);
-        }
+    let refused = match ask(terms, store, old).await {
+        Ok(()) => return store.load()?.map(Answer::Renewed).ok_or(Error::Vanished),
         Err(Error::Refused(status)) => status,
         Err(other) => return Err(other),
     };
+    if refused.code() == Code::InvalidArgument {
+        // It may be of a certificate that is lost; the next try makes another key.
+        store.forget_next()?;
+    }
     match refused.code() {
-        Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument => {
-            let why = Chain(refused.as_ref());
-            warn!(host:% = host; "the certificate expired at {end} and is not renewed: {why}; this machine has to enrol anew");
-            Ok(None)
-        }
+        Code::Unauthenticated
+        | Code::PermissionDenied
+        | Code::InvalidArgument
+        | Code::AlreadyExists
+        | Code::Unimplemented => Ok(Answer::Refused(refused)),
         Code::Ok
         | Code::Cancelled
         | Code::Unknown
         | Code::DeadlineExceeded
         | Code::NotFound
-        | Code::AlreadyExists
         | Code::ResourceExhausted
         | Code::FailedPrecondition
         | Code::Aborted
         | Code::OutOfRange
-        | Code::Unimplemented
         | Code::Internal
         | Code::Unavailable
         | Code::DataLoss => Err(Error::Refused(refused)),
+    }
+}
+
+/// Asks again now and then, and returns once there is an identity. What a control plane
+/// refuses by mistake (its clock, a database that was restored) is mended there, and
+/// nobody comes to each of its hosts afterwards. Says nothing: that was done once.
+pub(super) async fn renew_after_all(terms: &Terms, store: &Store) -> Enrolled {
+    let mut backoff = Backoff::new(LONGEST_WAIT, LONGEST_WAIT);
+    loop {
+        sleep(backoff.next_wait()).await;
+        let Ok(Some(old)) = store.load() else { continue };
+        match renew(terms, store, &old).await {
+            Ok(Answer::Renewed(enrolled)) => return enrolled,
+            Ok(Answer::TooLate) => {}
+            Ok(Answer::Refused(status)) => debug!("still not renewed: {}", Chain(&*status)),
+            Err(error) => debug!("still not renewed: {}", Chain(&error)),
+        }
     }
 }
 

@@ -39,6 +39,10 @@ pub(super) enum Error {
     Certificate(#[source] transport::Error),
     #[error("the control plane sent a certificate that does not speak for this host")]
     Unusable,
+    #[error("the control plane sent certificates that could not be read back from the disk")]
+    Unreadable,
+    #[error("the control plane sent a certificate that is good for longer than 100 days")]
+    Endless,
     #[error("there is no connection to the control plane")]
     Disconnected,
 }
@@ -97,7 +101,9 @@ impl Error {
             | Self::OtherRole { .. }
             | Self::OtherHost { .. }
             | Self::OtherToken { .. }
-            | Self::Unusable => lost,
+            | Self::Unusable
+            | Self::Unreadable
+            | Self::Endless => lost,
         }
     }
 
@@ -124,7 +130,12 @@ impl Error {
                 "check `control_plane` and `ca` in agent.toml, and that the control plane runs"
             }
             Self::Certificate(_) => "check the clock of this machine, and `ca` in agent.toml",
-            Self::OtherHost { .. } | Self::Vanished | Self::Request(_) | Self::Unusable => {
+            Self::OtherHost { .. }
+            | Self::Vanished
+            | Self::Request(_)
+            | Self::Unusable
+            | Self::Unreadable
+            | Self::Endless => {
                 "this should not happen: look at the logs of agent and control plane"
             }
         }

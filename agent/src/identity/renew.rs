@@ -20,9 +20,12 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
-use super::enrol::{CALL_TIMEOUT, LOOK_AGAIN, Terms, accept, discard_used, request};
+use super::accept::{accept, request};
+use super::enrol::{CALL_TIMEOUT, Terms, discard_used};
 use super::failure::Error;
 use super::store::{Enrolled, Store};
+use super::stranded;
+use super::wait::LOOK_AGAIN;
 use crate::backoff::Backoff;
 use crate::telemetry::Chain;
 
@@ -33,6 +36,9 @@ pub trait Line {
         &self,
         request: RenewRequest,
     ) -> impl Future<Output = Option<Result<RenewReply, Status>>> + Send;
+
+    /// Returns once there is a stream, or once there is none.
+    fn stream(&self, open: bool) -> impl Future<Output = ()> + Send;
 
     /// Whether the control plane took the certificate in use when it was shown last:
     /// `None` before the first time.
@@ -50,6 +56,8 @@ pub enum Lost {
     Expired,
     /// The control plane refuses it, and somebody put a token there.
     Replaced,
+    /// There was no way to the control plane with it, and there is another one on the disk.
+    Followed,
 }
 
 /// Keeps what `shown` shows fresh, until that is lost.
@@ -67,10 +75,12 @@ pub async fn keep(
     told.mark_unchanged();
     let mut said = String::new();
     let mut replaced = std::pin::pin!(replaced(terms, host, line));
+    let mut another = std::pin::pin!(stranded::another(terms, &store, host, line));
     loop {
         tokio::select! {
             () = until(terms, due.min(end)) => {}
             () = &mut replaced => return Lost::Replaced,
+            () = &mut another => return Lost::Followed,
             within = wanted(&mut told) => {
                 let least = renewed.map_or_else(Timestamp::default, |last| last.after(LEAST_LIFE));
                 due = terms.now().after(part(within, random())).max(least).min(due);

@@ -35,6 +35,8 @@ struct Played {
     host: HostId,
     /// What it answers instead, the first at the end.
     failures: Mutex<Vec<Status>>,
+    /// What it sends along with each certificate.
+    issuers: Vec<Vec<u8>>,
     asked: Mutex<Vec<Vec<u8>>>,
     taken: watch::Sender<Option<bool>>,
     told: watch::Sender<Option<Duration>>,
@@ -46,8 +48,15 @@ impl Line for Played {
         self.asked.lock().unwrap().push(request.certificate_request);
         Some(match self.failures.lock().unwrap().pop() {
             Some(status) => Err(status),
-            None => Ok(RenewReply { certificate, issuers: vec![] }),
+            None => Ok(RenewReply { certificate, issuers: self.issuers.clone() }),
         })
+    }
+
+    /// There is one all the time.
+    async fn stream(&self, open: bool) {
+        if !open {
+            std::future::pending::<()>().await;
+        }
     }
 
     fn taken(&self) -> watch::Receiver<Option<bool>> {
@@ -71,6 +80,7 @@ struct World {
 impl World {
     fn new(failures: Vec<Status>) -> Self {
         let (state, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+        *authority.now.lock().unwrap() = Duration::from_secs(START.unsigned_abs());
         let clock = Arc::new(Set(Mutex::new(0)));
         let terms = Terms {
             fleet: "fossable.org".parse().unwrap(),
@@ -87,7 +97,7 @@ impl World {
         let shown = watch::Sender::new(Arc::new(terms.tls(None).unwrap()));
         let (taken, told) = (watch::Sender::new(None), watch::Sender::new(None));
         let (failures, asked) = (Mutex::new(failures), Mutex::default());
-        let line = Played { authority, host, failures, asked, taken, told };
+        let line = Played { authority, host, failures, issuers: vec![], asked, taken, told };
         Self { terms, clock, line, store, shown, state }
     }
 
@@ -179,6 +189,31 @@ async fn t077_a_certificate_that_does_not_speak_for_this_host_is_not_stored() {
     let refused = once(&world.terms, &world.store, &itself(), &world.line).await;
     assert!(matches!(refused, Err(Error::Certificate(_))));
     assert_eq!(world.on_disk().certificate, before);
+}
+
+#[tokio::test]
+async fn t081_a_certificate_that_would_never_end_is_not_stored() {
+    let world = World::new(vec![]);
+    let (key, host) = (world.store.key().unwrap(), itself());
+    let asked = request(&key).unwrap();
+    let accepts = |leaf| accept(&world.terms, &host, &key, leaf, vec![]);
+    let endless = world.line.authority.sign_until(&asked, &host, 2999);
+    assert!(matches!(accepts(endless), Err(Error::Endless)));
+    assert!(accepts(world.line.authority.sign(&asked, &host)).is_ok());
+}
+
+/// TLS looks at those issuers only that it needs, and would never see these.
+#[tokio::test]
+async fn t077_what_could_not_be_read_again_after_a_restart_is_not_stored() {
+    let mut world = World::new(vec![]);
+    let before = world.on_disk().certificate;
+    let ca = world.line.authority.ca.to_vec();
+    for issuer in [b"junk".to_vec(), ca.repeat(2), [ca, b"junk".to_vec()].concat()] {
+        world.line.issuers = vec![issuer];
+        let refused = once(&world.terms, &world.store, &itself(), &world.line).await;
+        assert!(matches!(refused, Err(Error::Unreadable)));
+        assert_eq!(world.on_disk().certificate, before);
+    }
 }
 
 fn itself() -> HostId {

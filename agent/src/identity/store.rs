@@ -13,6 +13,7 @@ use floe_proto::digest::Digest;
 use floe_proto::id::HostId;
 use floe_proto::time::Timestamp;
 use floe_proto::transport;
+use log::warn;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use zeroize::Zeroizing;
@@ -57,6 +58,13 @@ impl Enrolled {
     }
 }
 
+/// When the newest certificate in `state_directory` was made, by the clock of the CA.
+/// `None` where there is none that can be read.
+pub fn issued(state_directory: &Path) -> Option<Timestamp> {
+    let chain = Store::new(state_directory).read(CERTIFICATE).ok()??;
+    read_chain(&chain).map(|(_, certificate)| certificate.not_before)
+}
+
 /// The directory with the identity.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -80,10 +88,8 @@ impl Store {
         let host = self.read(HOST)?.ok_or_else(|| broken("it names no host"))?;
         let host = std::str::from_utf8(&host).ok().and_then(|host| host.trim_end().parse().ok());
         let host = host.ok_or_else(|| broken("its host is no host id"))?;
-        let chain = certificate::chain(&certificate);
-        let chain = chain.map_err(|_| broken("its certificate is damaged"))?;
-        let certificate = chain.first().and_then(|leaf| Certificate::read(leaf).ok());
-        let certificate = certificate.ok_or_else(|| broken("its certificate is damaged"))?;
+        let whole = read_chain(&certificate).ok_or_else(|| broken("its certificate is damaged"))?;
+        let (chain, certificate) = whole;
         // Certificate and key change together, by the one rename of the certificate: it says
         // which of the two keys is meant.
         let keys = [self.keypair(KEY)?, self.keypair(NEXT_KEY)?];
@@ -101,8 +107,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::Disk`], [`Error::Key`] where none can be made, and [`Error::Broken`]
-    /// for a file that is no key.
+    /// [`Error::Disk`], and [`Error::Key`] where none can be made.
     pub(super) fn key(&self) -> Result<KeyPair, Error> {
         self.settle()?;
         let name = self.awaited()?;
@@ -141,10 +146,7 @@ impl Store {
         chain: &[CertificateDer<'static>],
     ) -> Result<(), Error> {
         self.write(HOST, format!("{host}\n").as_bytes())?;
-        self.write(
-            CERTIFICATE,
-            &chain.iter().flat_map(|one| one.iter().copied()).collect::<Vec<u8>>(),
-        )?;
+        self.write(CERTIFICATE, &joined(chain))?;
         self.settle()
     }
 
@@ -157,9 +159,7 @@ impl Store {
     fn settle(&self) -> Result<(), Error> {
         let Some(chain) = self.read(CERTIFICATE)? else { return Ok(()) };
         let Some(next) = self.keypair(NEXT_KEY)? else { return Ok(()) };
-        let leaf = certificate::chain(&chain).ok().and_then(|chain| chain.first().cloned());
-        let certificate = leaf.and_then(|leaf| Certificate::read(&leaf).ok());
-        if !certificate.is_some_and(|certificate| is_of(&certificate, &next)) {
+        if !read_chain(&chain).is_some_and(|(_, certificate)| is_of(&certificate, &next)) {
             return Ok(());
         }
         let file = self.directory.join(NEXT_KEY);
@@ -168,13 +168,18 @@ impl Store {
             .map_err(|source| Error::Disk { file, source })
     }
 
+    /// What is damaged is no key, and costs nobody the other one.
     fn keypair(&self, name: &str) -> Result<Option<KeyPair>, Error> {
         let Some(der) = self.read(name)? else { return Ok(None) };
         let der = PrivatePkcs8KeyDer::from(der.as_slice());
-        let what = "its key is no P-256 key";
-        KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256)
-            .map(Some)
-            .map_err(|_| Error::Broken { directory: self.directory.clone(), what })
+        match KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256) {
+            Ok(key) => Ok(Some(key)),
+            Err(error) => {
+                let file = self.directory.join(name);
+                warn!("`{}` is no P-256 key and is not used: {error}", file.display());
+                Ok(None)
+            }
+        }
     }
 
     /// Makes the directory `instance`'s own, before a key is made in it.
@@ -202,19 +207,34 @@ impl Store {
         Ok(owner.filter(|_| enrolled))
     }
 
+    /// Puts an identity aside that cannot be read, as evidence: nothing else would ever
+    /// take its place. Says where it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Disk`]; then it may still be there.
+    pub(super) fn put_aside_broken(&self) -> Result<PathBuf, Error> {
+        let owner = self.read(HOST)?;
+        let owner =
+            owner.and_then(|owner| std::str::from_utf8(&owner).ok()?.trim_end().parse().ok());
+        self.put_aside()?;
+        // So that `belong_to` finds the instance's own directory, and leaves the next key there.
+        if let Some(instance) = owner.filter(HostId::is_instance) {
+            self.write(HOST, format!("{instance}\n").as_bytes())?;
+        }
+        Ok(self.stray())
+    }
+
     fn put_aside(&self) -> Result<(), Error> {
         let stray = self.stray();
         let disk = |source| Error::Disk { file: stray.clone(), source };
-        if let Err(error) = fs::remove_dir_all(&stray)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(disk(error));
+        if self.read(CERTIFICATE)?.is_none() {
+            // A key that waited is no evidence, and does not take the place of any.
+            return remove_directory(&self.directory).map_err(disk);
         }
-        match fs::rename(&self.directory, &stray) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(disk(error)),
-        }
+        remove_directory(&stray)
+            .and_then(|()| fs::rename(&self.directory, &stray))
+            .map_err(disk)?;
         if let Some(parent) = stray.parent() {
             File::open(parent).and_then(|parent| parent.sync_all()).map_err(disk)?;
         }
@@ -257,6 +277,29 @@ impl Store {
         durable::write(&self.directory, name, bytes)
             .map_err(|source| Error::Disk { file: self.directory.join(name), source })
     }
+}
+
+fn remove_directory(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether [`Store::load`] finds `chain` again after it was saved, as the certificate of
+/// `key` and its issuers: each of them exactly one certificate.
+pub(super) fn could_be_read_back(chain: &[CertificateDer<'static>], key: &KeyPair) -> bool {
+    read_chain(&joined(chain)).is_some_and(|(found, leaf)| found == chain && is_of(&leaf, key))
+}
+
+fn joined(chain: &[CertificateDer<'static>]) -> Vec<u8> {
+    chain.iter().flat_map(|one| one.iter().copied()).collect()
+}
+
+fn read_chain(der: &[u8]) -> Option<(Vec<CertificateDer<'static>>, Certificate)> {
+    let chain = certificate::chain(der).ok()?;
+    let leaf = Certificate::read(chain.first()?).ok()?;
+    Some((chain, leaf))
 }
 
 fn is_of(certificate: &Certificate, key: &KeyPair) -> bool {

@@ -125,3 +125,28 @@ fn a_power_cut_leaves_the_old_identity_or_the_new_one() {
     assert!(third != old && third != next, "the key in use is not asked for again");
     assert_eq!(shown(&store), next);
 }
+
+#[test]
+fn a_key_that_is_damaged_while_it_waits_costs_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let store = Store::new(state.path());
+    for name in [KEY, NEXT_KEY] {
+        store.key().unwrap();
+        fs::write(state.path().join("identity").join(name), "damaged").unwrap();
+        assert_eq!(store.load().unwrap().is_some(), name == NEXT_KEY);
+        let next = save(&store, "local-a").serialize_der();
+        assert_eq!(shown(&store), next, "{name}");
+    }
+}
+
+#[test]
+fn evidence_does_not_give_way_to_a_key_that_waited() {
+    let state = tempfile::tempdir().unwrap();
+    let store = Store::new(state.path());
+    save(&store, "i-0000000000000000a");
+    for instance in ["i-0000000000000000b", "i-0000000000000000c"] {
+        store.belong_to(&instance.parse().unwrap()).unwrap();
+        store.key().unwrap();
+        assert!(state.path().join("identity.stray").join(CERTIFICATE).exists(), "{instance}");
+    }
+}

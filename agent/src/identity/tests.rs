@@ -8,11 +8,7 @@ use floe_proto::pb::enrolment_server::{Enrolment, EnrolmentServer};
 use floe_proto::pb::{
     EnrolReply, EnrolRequest, RenewExpiredReply, RenewExpiredRequest, enrol_request,
 };
-use floe_proto::renewal;
 use floe_proto::spiffe::Subject;
-use floe_proto::transport::provider;
-use rustls::pki_types::{SignatureVerificationAlgorithm, UnixTime};
-use rustls::time_provider::TimeProvider;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
@@ -20,8 +16,14 @@ use tonic::{Request, Response, Status};
 use super::{Attestation, Enrolled, Imds, Standing, Store, Terms, obtain};
 use crate::testing::{Authority, Metadata, in_time};
 
+#[path = "broken_tests.rs"]
+mod broken;
 #[path = "clock_tests.rs"]
 mod clock;
+#[path = "expired_tests.rs"]
+mod expired;
+#[path = "stranded_tests.rs"]
+mod stranded;
 
 #[derive(Clone)]
 struct Service {
@@ -315,83 +317,4 @@ async fn who_is_enrolled_stays_a_host_while_the_metadata_service_is_silent() {
     let off = "HTTP/1.1 403 Forbidden\r\n\r\n".to_owned();
     metadata.instead.lock().unwrap().push(("/latest/api/token", off));
     assert_eq!(obtain(&world.terms, Standing::Unknown).await.host.as_str(), ITSELF);
-}
-
-/// A clock that stands still, in the days of the year 2026 from its first on.
-#[derive(Debug)]
-struct Day(u64);
-
-impl TimeProvider for Day {
-    fn current_time(&self) -> Option<UnixTime> {
-        const YEAR_2026: u64 = 1_767_225_600;
-        let since = std::time::Duration::from_secs(YEAR_2026 + self.0 * 24 * 3600);
-        Some(UnixTime::since_unix_epoch(since))
-    }
-}
-
-async fn expired_on(day: u64, failures: Vec<Status>) -> World {
-    let mut world = world("www.fossable.org", failures).await;
-    world.save("local-www-1", 2026);
-    world.terms.clock = Arc::new(Day(day));
-    world
-}
-
-#[tokio::test]
-async fn t081_an_expired_certificate_is_renewed_by_proof_of_its_key_and_gets_another() {
-    let lost = Status::unavailable("lost");
-    let world = expired_on(29, vec![lost]).await;
-    let old = world.on_disk().unwrap();
-    let enrolled = obtain(&world.terms, Standing::Unknown).await;
-    assert_eq!(enrolled.host.as_str(), "local-www-1");
-    assert_ne!(enrolled.certificate.key, old.certificate.key, "a key of its own");
-    let asked = world.renewed.lock().unwrap().pop().unwrap();
-    let message = renewal::message(&world.terms.fleet, &asked.certificate_request);
-    let key = old.key().unwrap();
-    let proves = |algorithm: &&dyn SignatureVerificationAlgorithm| {
-        let key = rcgen::PublicKeyData::der_bytes(&key);
-        algorithm.verify_signature(key, &message, &asked.proof).is_ok()
-    };
-    let algorithms = provider().signature_verification_algorithms.all;
-    assert!(algorithms.iter().any(proves), "signed with the old key");
-    assert_eq!(asked.certificate, old.identity.chain[0].to_vec());
-    let again = obtain(&world.terms, Standing::Unknown).await;
-    assert_eq!(again.identity.chain, enrolled.identity.chain, "nobody was asked again");
-}
-
-#[tokio::test]
-async fn t081_what_expired_long_ago_enrols_anew() {
-    let mut world = expired_on(31, vec![]).await;
-    world.join_with("floe-join-1");
-    let enrolled = obtain(&world.terms, Standing::Unknown).await;
-    assert_eq!(in_time(world.next_token()).await, "floe-join-1");
-    assert!(world.renewed.lock().unwrap().is_empty());
-    assert_eq!(world.on_disk().unwrap().certificate, enrolled.certificate);
-}
-
-#[tokio::test]
-async fn t081_t082_who_is_not_renewed_waits_for_a_token_and_enrols_with_another_key() {
-    let mut world = expired_on(1, vec![Status::permission_denied("revoked")]).await;
-    let old = world.on_disk().unwrap();
-    let terms = world.terms.clone();
-    let mut enrolling = JoinSet::new();
-    enrolling.spawn(async move { obtain(&terms, Standing::Unknown).await });
-    world.join_with("floe-join-1");
-    let enrolled = enrolling.join_next().await.unwrap().unwrap();
-    assert_eq!(world.next_token().await, "floe-join-1");
-    assert_ne!(enrolled.certificate.key, old.certificate.key);
-}
-
-#[tokio::test]
-async fn t082_an_identity_that_was_refused_is_replaced_though_it_has_not_expired() {
-    let mut world = world("www.fossable.org", vec![]).await;
-    world.save("local-www-1", 2999);
-    let old = world.on_disk().unwrap();
-    world.join_with("floe-join-1");
-    let kept = obtain(&world.terms, Standing::Unknown).await;
-    assert_eq!(kept.certificate, old.certificate);
-    assert!(world.has_join_file(), "it may be needed");
-    let enrolled = obtain(&world.terms, Standing::Refused).await;
-    assert_eq!(in_time(world.next_token()).await, "floe-join-1");
-    assert_ne!(enrolled.certificate.key, old.certificate.key);
-    assert!(!world.has_join_file());
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use floe_proto::id::RolloutId;
 use floe_proto::pb::from_agent::Message as Said;
 use floe_proto::pb::host_session_client::HostSessionClient;
 use floe_proto::pb::to_agent::Message as Heard;
@@ -122,7 +123,11 @@ fn obey(message: Heard, ends: &Ends<'_>) {
             ends.told.send_replace(Some(within));
         }
         Heard::Assignment(assignment) if assignment.manifest_envelope.len() > MAX_ENVELOPE => {
-            warn!(rollout = assignment.rollout; "an assignment that is too long was left aside");
+            warn!("an assignment that is too long was left aside");
+        }
+        // It goes into the journal and into every report of this activation.
+        Heard::Assignment(assignment) if assignment.rollout.parse::<RolloutId>().is_err() => {
+            warn!("an assignment for what is no rollout was left aside");
         }
         Heard::Assignment(assignment) => {
             let assignment =

@@ -62,11 +62,7 @@ impl Connection for Handle {
     }
 
     async fn connected(&self) {
-        let mut link = self.link.clone();
-        if link.wait_for(Option::is_some).await.is_err() {
-            // There is no session any more: the process is about to end.
-            std::future::pending::<()>().await;
-        }
+        self.stream(true).await;
     }
 }
 
@@ -86,6 +82,14 @@ impl Line for Handle {
     async fn renew(&self, request: RenewRequest) -> Option<Result<RenewReply, Status>> {
         let mut client = self.link.borrow().clone()?;
         Some(client.renew(request).await.map(Response::into_inner))
+    }
+
+    async fn stream(&self, open: bool) {
+        let mut link = self.link.clone();
+        if link.wait_for(|link| link.is_some() == open).await.is_err() {
+            // There is no session any more: the process is about to end.
+            std::future::pending::<()>().await;
+        }
     }
 
     fn taken(&self) -> watch::Receiver<Option<bool>> {

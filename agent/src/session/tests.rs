@@ -86,9 +86,12 @@ impl Stream {
     }
 
     async fn assign(&self, envelope: &str) {
-        let manifest_envelope = envelope.as_bytes().to_vec();
-        self.say(Heard::Assignment(pb::Assignment { manifest_envelope, rollout: String::new() }))
-            .await;
+        self.assign_for("r-1", envelope).await;
+    }
+
+    async fn assign_for(&self, rollout: &str, envelope: &str) {
+        let (manifest_envelope, rollout) = (envelope.as_bytes().to_vec(), rollout.to_owned());
+        self.say(Heard::Assignment(pb::Assignment { manifest_envelope, rollout })).await;
     }
 
     async fn offer(&self, root_envelope: Vec<u8>) {
@@ -221,6 +224,26 @@ async fn only_the_newest_assignment_is_seen_and_the_same_one_is_no_news() {
     stream.assign("four").await;
     wanted.changed().await.unwrap();
     assert_eq!(wanted.borrow_and_update().as_ref().unwrap().envelope, b"four");
+}
+
+#[tokio::test]
+async fn an_assignment_for_what_is_no_rollout_is_left_aside() {
+    let mut world = world().await;
+    let mut wanted = world.handle.assignments();
+    let mut stream = world.streams.recv().await.unwrap();
+    stream.hears().await;
+    stream.welcome().await;
+    stream.assign_for("r-7", "good").await;
+    in_time(wanted.changed()).await.unwrap();
+    wanted.mark_unchanged();
+    for rollout in ["", "7", "r-7\u{1b}[2J", &"r-7".repeat(100_000)] {
+        stream.assign_for(rollout, "bad").await;
+    }
+    // What comes after them shows that they were read.
+    stream.say(Heard::RenewCertificate(pb::RenewCertificate { within_seconds: 9 })).await;
+    let mut told = world.handle.told();
+    in_time(told.wait_for(Option::is_some)).await.unwrap();
+    assert!(!wanted.has_changed().unwrap());
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use floe_proto::root::{self, Root, Signers};
 use floe_proto::time::Timestamp;
 use floe_proto::version::AgentVersion;
 
-use crate::activation::property::order;
+use crate::activation::played::order;
 
 fn key(number: u8) -> SecretKey {
     SecretKey::from_seed(&[number; 32])

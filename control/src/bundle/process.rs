@@ -7,8 +7,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Command;
 use tokio::time::timeout;
+
+use crate::program::command;
 
 /// More output than this is cut off.
 const MAX_OUTPUT: u64 = 1 << 20;
@@ -27,7 +28,7 @@ pub(super) async fn run(
     directory: &Path,
     limit: Duration,
 ) -> io::Result<Ended> {
-    let mut child = Command::new(program)
+    let mut child = command(program)
         .args(arguments)
         .current_dir(directory)
         .stdin(Stdio::null())

@@ -46,7 +46,7 @@ pub fn state(
     let Statement { serial, floor, now, valid_for, built_by } = statement;
     let (created, expires) = span(now, valid_for)?;
     checked(Manifest {
-        schema: manifest::SCHEMA,
+        schema: 1,
         fleet: root.fleet.clone(),
         role: source.role.clone(),
         epoch: root.epoch,
@@ -97,6 +97,7 @@ fn span(now: Timestamp, valid_for: Span) -> Result<(Timestamp, Timestamp), Error
 
 /// As a host reads it, so that nobody signs what no host takes.
 fn checked(manifest: Manifest) -> Result<Manifest, Error> {
+    let manifest = Manifest { schema: manifest.oldest_schema(), ..manifest };
     if manifest.floor > manifest.serial {
         return Err(Error::FloorTooHigh { serial: manifest.serial, floor: manifest.floor });
     }

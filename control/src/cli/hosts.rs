@@ -95,7 +95,8 @@ enum Command {
         #[arg(long)]
         role: Option<Role>,
     },
-    /// Refuse a machine that waits, until it is approved
+    /// Refuse a machine that waits, until it is approved; or take an approval back that its
+    /// machine has not used yet
     #[command(after_help = DENY_EXAMPLES)]
     Deny {
         #[command(flatten)]

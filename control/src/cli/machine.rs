@@ -9,12 +9,13 @@ use std::time::Duration;
 use floe_proto::id::{HostId, InvalidHostId, Role};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::progress;
 use super::view::printable;
+use crate::program;
 
 /// Hosts of one role, as `--host ROLE=2` asks for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl Machine {
     /// Runs until the command ends, or until `stop` and then until it has ended.
     pub(super) async fn run(self, stop: CancellationToken) -> (HostId, io::Result<ExitStatus>) {
         let Self { host, command, environment } = self;
-        let spawned = Command::new("sh")
+        let spawned = program::command("sh")
             .args(["-c", &command])
             .envs(environment)
             // Nothing is written to it: it is closed when we are gone, however we went.

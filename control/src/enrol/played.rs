@@ -121,7 +121,7 @@ pub(crate) fn described(id: &str, started: Timestamp) -> String {
 pub(crate) struct Ec2Api {
     address: SocketAddr,
     said: Arc<Mutex<(u16, String)>>,
-    asked: Arc<Mutex<String>>,
+    asked: Arc<Mutex<(usize, String)>>,
     _tasks: JoinSet<()>,
 }
 
@@ -130,7 +130,7 @@ impl Ec2Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let said = Arc::new(Mutex::new((500, String::new())));
-        let asked = Arc::new(Mutex::new(String::new()));
+        let asked = Arc::new(Mutex::new((0, String::new())));
         let (answers, questions) = (Arc::clone(&said), Arc::clone(&asked));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -141,7 +141,8 @@ impl Ec2Api {
                     let (answers, questions) = (Arc::clone(&answers), Arc::clone(&questions));
                     async move {
                         let body = read(request.into_body()).await;
-                        *questions.lock().unwrap() = body;
+                        let number = questions.lock().unwrap().0 + 1;
+                        *questions.lock().unwrap() = (number, body);
                         let (status, text) = answers.lock().unwrap().clone();
                         let response = Response::builder().status(status).body(text);
                         Ok::<_, Infallible>(response.unwrap())
@@ -174,8 +175,14 @@ impl Ec2Api {
         self.say(status, text);
     }
 
+    /// What it was asked last.
     pub(crate) fn asked(&self) -> String {
-        self.asked.lock().unwrap().clone()
+        self.asked.lock().unwrap().1.clone()
+    }
+
+    /// How often it was asked.
+    pub(crate) fn questions(&self) -> usize {
+        self.asked.lock().unwrap().0
     }
 }
 

@@ -15,12 +15,15 @@
 //! [activation]
 //! probation = "90s"                # from the switch to the verdict; then the host goes back
 //! ignore_units = []
+//! reboot = "if-needed"             # never (the default), if-needed, always
+//! reboot_window = "02:00-04:30"    # UTC; at any time where it is not said
 //! ```
 
 use std::path::Path;
 
 use floe_proto::manifest::{self, Activation, Check, Entry, Health, Mode, Probe};
 use floe_proto::payload;
+use floe_proto::reboot::{Policy, Reboot};
 use serde::Deserialize;
 
 use super::duration::Span;
@@ -72,6 +75,7 @@ impl HostFile {
             faults
                 .add("activation.ignore_units", format!("`{unit}` is no unit such as `x.service`"));
         }
+        let reboot = reboot(&raw.activation, &mut faults);
         if raw.health.checks.len() > 64 {
             faults.add("health.checks", "there are more than 64".into());
         }
@@ -86,12 +90,27 @@ impl HostFile {
                     mode: Mode::TestThenCommit,
                     deadline_seconds: deadline,
                     ignore_units: raw.activation.ignore_units,
+                    reboot,
                 },
                 health: Health { soak_seconds: soak, checks },
             }),
             Some(_) | None => Err(toml_file::wrong(path, faults.0)),
         }
     }
+}
+
+/// When hosts are rebooted; what is wrong with it goes to `faults`.
+fn reboot(raw: &RawActivation, faults: &mut Faults) -> Reboot {
+    let policy = raw.reboot.as_ref().map(|text| text.parse());
+    let policy = policy.and_then(|policy| faults.take("activation.reboot", policy));
+    let window = raw.reboot_window.as_ref().map(|text| text.parse());
+    let window = window.and_then(|window| faults.take("activation.reboot_window", window));
+    let policy = policy.unwrap_or_default();
+    if policy == Policy::Never && raw.reboot_window.is_some() {
+        let fault = "hosts of this role never reboot; say `reboot = \"if-needed\"` as well";
+        faults.add("activation.reboot_window", fault.into());
+    }
+    Reboot { policy, window }
 }
 
 /// The `number`th check, if nothing is wrong with it.
@@ -223,11 +242,18 @@ fn default_timeout() -> String {
 struct RawActivation {
     probation: String,
     ignore_units: Vec<String>,
+    reboot: Option<String>,
+    reboot_window: Option<String>,
 }
 
 impl Default for RawActivation {
     fn default() -> Self {
-        Self { probation: "90s".into(), ignore_units: Vec::new() }
+        Self {
+            probation: "90s".into(),
+            ignore_units: Vec::new(),
+            reboot: None,
+            reboot_window: None,
+        }
     }
 }
 
@@ -251,6 +277,18 @@ mod tests {
         assert_eq!(file.entry.as_path(), Path::new("role/configuration.nix"));
         assert_eq!(file.activation.deadline_seconds, 90);
         assert_eq!(file.health, Health { soak_seconds: 10, checks: Vec::new() });
+    }
+
+    #[test]
+    fn when_hosts_reboot_is_said_or_never() {
+        let with = |text: &str| parse(&format!("system = 'x86_64-linux'\n[activation]\n{text}"));
+        assert!(with("").unwrap().activation.reboot.is_never());
+        let reboot = with("reboot = 'if-needed'\nreboot_window = '23:00-01:00'").unwrap();
+        assert_eq!(reboot.activation.reboot.policy, Policy::IfNeeded);
+        assert_eq!(reboot.activation.reboot.window.unwrap().to_string(), "23:00-01:00");
+        assert!(with("reboot = 'sometimes'").unwrap_err().contains("`if-needed`"));
+        assert!(with("reboot_window = '23:00-01:00'").unwrap_err().contains("never reboot"));
+        assert!(with("reboot = 'always'\nreboot_window = '23-1'").unwrap_err().contains("02:00"));
     }
 
     #[test]

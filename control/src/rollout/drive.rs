@@ -319,12 +319,13 @@ impl Draft {
         // A manifest that the host did not believe is the one that it was told.
         if let (Said::Ended(report), Some((_, release))) = (&heard.said, told.get(&heard.host))
             && report.about.is_none()
+            && release.role == heard.role
             && let Said::Ended(report) = &mut Arc::make_mut(&mut heard).said
         {
             report.about = Some(release.order());
         }
-        let theirs = self.live.values_mut().find(|l| l.rollout.hosts.contains_key(&heard.host));
-        if let Some(live) = theirs {
+        // Numbers are a role's: of another one the same are another manifest.
+        if let Some(live) = self.live.get_mut(&heard.role) {
             Arc::make_mut(&mut live.rollout).hear(&heard.host, &heard.said);
         }
         self.heard.push(heard);
@@ -351,6 +352,9 @@ impl Draft {
             let mut next = (*live.rollout).clone();
             for host in present.keys() {
                 next.join(host);
+            }
+            for (host, _) in here.iter().filter(|(_, here)| here.role != *role) {
+                next.leave(host);
             }
             let (id, release) = (next.id.clone(), next.release.clone());
             self.told.extend(
@@ -381,8 +385,10 @@ impl Draft {
                             .map(|(id, _)| id)
                             .collect()
                     });
-                let changed = after.hosts.keys().filter(|id| !same.contains(id)).cloned();
-                (Arc::clone(after), changed.collect())
+                let changed = after.hosts.keys().filter(|id| !same.contains(id));
+                let before = known.get(&after.id).into_iter().flat_map(|b| b.hosts.keys());
+                let gone = before.filter(|id| !after.hosts.contains_key(*id));
+                (Arc::clone(after), changed.chain(gone).cloned().collect())
             })
             .collect();
         Changes { rollouts, heard: self.heard.clone() }

@@ -13,6 +13,9 @@ use super::*;
 use crate::rollout::state::{Report, Standing, State};
 use crate::store::{ManifestRecord, Store};
 
+#[path = "roles_tests.rs"]
+mod roles;
+
 /// Hosts that are connected because the test says so.
 #[derive(Clone, Default)]
 struct Played(Arc<Stage>);
@@ -67,7 +70,11 @@ impl Trust for Doubted {
 
 impl Played {
     fn connect(&self, name: &str, stream: u64) {
-        let here = Here { role: role(), confirmed: None, stream };
+        self.connect_as(name, role(), stream);
+    }
+
+    fn connect_as(&self, name: &str, role: Role, stream: u64) {
+        let here = Here { role, confirmed: None, stream };
         self.0.here.lock().unwrap().insert(host(name), here);
         self.0.changed.notify_one();
     }
@@ -112,9 +119,13 @@ impl World {
     }
 
     async fn publish(&self, serial: u64) {
+        self.publish_for(role(), manifest(serial), serial).await;
+    }
+
+    async fn publish_for(&self, role: Role, digest: Digest, serial: u64) {
         let record = ManifestRecord {
-            digest: manifest(serial),
-            role: role(),
+            digest,
+            role,
             epoch: Epoch::default(),
             serial: serial.try_into().unwrap(),
             envelope: vec![u8::try_from(serial).unwrap()],
@@ -142,8 +153,11 @@ impl World {
     }
 
     async fn says(&self, name: &str, activation: &str, said: Said) -> bool {
+        // As what it is connected.
         let (host, activation) = (host(name), activation.parse().unwrap());
-        let heard = Heard { host, activation, at: now(), said };
+        let here = self.hosts.here().remove(&host);
+        let role = here.map_or_else(role, |here| here.role);
+        let heard = Heard { host, role, activation, at: now(), said };
         self.rollouts.hear(heard).await.unwrap().await.is_ok()
     }
 

@@ -58,7 +58,7 @@ pub trait Records: Send + Sync + 'static {
 /// What is written in one transaction.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// Rollouts as they stand now, each with the hosts of it that changed.
+    /// Rollouts as they stand now, each with the hosts of it that changed or left.
     pub rollouts: Vec<(Arc<Rollout>, Vec<HostId>)>,
     /// What hosts said, in the order in which they said it.
     pub heard: Vec<Arc<Heard>>,

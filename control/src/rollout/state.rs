@@ -148,6 +148,8 @@ pub struct Assignment {
 pub struct Heard {
     /// Who.
     pub host: HostId,
+    /// As what it spoke: its role on record when it connected.
+    pub role: Role,
     /// The attempt, as the agent named it.
     pub activation: ActivationId,
     /// When it was heard, by the control plane's clock.

@@ -50,6 +50,14 @@ impl Rollout {
         }
     }
 
+    /// Lets a host go that is of another role now. What it ended with stays.
+    pub fn leave(&mut self, host: &HostId) {
+        let stays = |host: &Host| self.state == State::Superseded || host.standing.has_ended();
+        if self.hosts.get(host).is_some_and(|host| !stays(host)) {
+            self.hosts.remove(host);
+        }
+    }
+
     /// A newer rollout of the role takes over: nothing more follows from this one.
     pub fn supersede(&mut self, by: &RolloutId, now: Timestamp) {
         match self.state {

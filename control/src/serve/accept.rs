@@ -190,7 +190,7 @@ impl Connection {
             Some(guests) => {
                 let left = peer.left(clock::now()).map(|left| left.saturating_add(LAST_WORDS));
                 let leave = Box::pin(sleep(left.unwrap_or(STRANGERS_STAY)));
-                (Some(guests.enter(peer.spoke())?), Some(leave))
+                (Some(guests.enter(&peer)?), Some(leave))
             }
             None => (None, None),
         };

@@ -7,8 +7,8 @@ use floe_proto::id::Fleet;
 use tokio_util::sync::CancellationToken;
 
 use super::aws::Aws;
+use super::limits::Limits;
 use super::roster::Roster;
-use crate::enrol::attempts::Attempts;
 use crate::enrol::ca::Authority;
 use crate::objects::Objects;
 use crate::rollout::Rollouts;
@@ -32,12 +32,10 @@ pub struct App {
     pub authority: Arc<Authority>,
     /// Where the first operator's credentials lie.
     pub operator: PathBuf,
-    /// Who tried too often to enrol.
-    pub attempts: Attempts,
+    /// Who tries too often.
+    pub limits: Limits,
     /// Who judges instances of EC2; `None` where none may enrol.
     pub aws: Option<Aws>,
-    /// Who tried too often to log in.
-    pub logins: Attempts,
     /// What rollouts are asked and told.
     pub rollouts: Rollouts<Store>,
     /// Who is connected, and what they say.

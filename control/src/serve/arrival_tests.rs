@@ -138,6 +138,39 @@ async fn t075_while_aws_cannot_be_asked_everybody_may_try_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t084_an_instance_that_waits_does_not_ask_all_the_time_nor_in_its_neighbours_place() {
+    let fleet = Played::start().await;
+    fleet.image_is("www").await;
+    let (neighbour, key) = (fleet.launched(B), key());
+    let blob = fleet.launched(A);
+    fleet.ask(&blob, &key, "").await.unwrap();
+    let questions = fleet.api.questions();
+    let other = KeyPair::generate().unwrap();
+    for _ in 0..10 {
+        assert_eq!(code(fleet.ask(&blob, &other, "").await), Code::FailedPrecondition);
+    }
+    assert_eq!(code(fleet.ask(&blob, &other, "").await), Code::ResourceExhausted);
+    assert_eq!(fleet.api.questions(), questions + 10);
+    // What one is refused with a genuine document is no attack of its address.
+    assert_eq!(code(fleet.ask(&neighbour, &key, "").await), Code::PermissionDenied);
+    fleet.launched(B);
+    fleet.ask(&neighbour, &key, "").await.unwrap();
+    fleet.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t084_an_answer_that_was_lost_is_not_given_for_ever() {
+    let fleet = Played::start().await;
+    fleet.image_is("www").await;
+    let (blob, key) = (fleet.launched(A), key());
+    for _ in 0..11 {
+        fleet.ask(&blob, &key, "").await.unwrap();
+    }
+    assert_eq!(code(fleet.ask(&blob, &key, "").await), Code::ResourceExhausted);
+    fleet.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_accounts_no_instance_enrols() {
     let dir = tempfile::tempdir().unwrap();
     let (running, api) = (Running::start(dir.path()).await, Ec2Api::start().await);

@@ -91,6 +91,12 @@ impl Peer {
         Self { address, speaker }
     }
 
+    /// One that speaks for whom a test says.
+    #[cfg(test)]
+    pub(super) fn played(address: IpAddr, speaker: Option<Speaker>) -> Self {
+        Self { address: SocketAddr::new(address, 1), speaker: speaker.map(Arc::new) }
+    }
+
     /// Whom it spoke for when it connected; `None` for a stranger.
     pub(super) fn spoke(&self) -> Option<&Speaker> {
         self.speaker.as_deref()

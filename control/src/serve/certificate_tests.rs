@@ -9,6 +9,9 @@ use tonic::Streaming;
 
 use crate::store::Store;
 
+#[path = "theft_tests.rs"]
+mod thefts;
+
 /// A machine's key, and the identity that it has by it.
 pub(super) struct Machine {
     key: KeyPair,
@@ -157,15 +160,19 @@ impl Running {
 
     /// A host's open stream, after the welcome.
     pub(super) async fn session(&self, machine: &Machine, process: &str) -> Open {
+        self.try_session(machine, process).await.unwrap()
+    }
+
+    async fn try_session(&self, machine: &Machine, process: &str) -> Result<Open, Status> {
         let mut session = HostSessionClient::new(self.channel(Some(machine.identity())).await);
         let (says, receiver) = mpsc::channel(4);
         let hello = pb::Hello { process: process.into(), ..Default::default() };
         let hello = pb::FromAgent { message: Some(pb::from_agent::Message::Hello(hello)) };
         says.send(hello).await.unwrap();
-        let hears = session.open(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+        let hears = session.open(ReceiverStream::new(receiver)).await?.into_inner();
         let mut open = Open { hears, _says: says };
         assert!(matches!(open.hear().await, Ok(pb::to_agent::Message::Welcome(_))));
-        open
+        Ok(open)
     }
 
     async fn shown(&self, host: &str) -> pb::Host {

@@ -103,7 +103,9 @@ impl Gate {
                     let ends = async move {
                         tokio::select! {
                             () = roster.gone(name, key) => {
-                                Status::permission_denied("you are no operator any more")
+                                Status::permission_denied(
+                                    "your certificate speaks for no operator any more",
+                                )
                             }
                             () = tokio::time::sleep(left) => {
                                 Status::unauthenticated("your certificate has expired")

@@ -37,15 +37,16 @@ use super::api::session::Session;
 use super::api::trust::Trust;
 use super::app::App;
 use super::aws::{self, Aws};
+use super::begun;
 use super::bucket;
 use super::config::ServeConfig;
 use super::first;
 use super::gate::Gate;
+use super::limits::Limits;
 use super::port::{self, Port};
 use super::roster::Roster;
 use super::tls;
 use crate::clock;
-use crate::enrol::attempts::Attempts;
 use crate::enrol::ca;
 use crate::objects::s3::Settings;
 use crate::objects::{Embedded, Objects, embedded, s3};
@@ -88,6 +89,7 @@ pub async fn serve(
 
     let authority = ca::Authority::open(&data.subdirectory("ca")?, &config.fleet, now)?;
     let authority = Arc::new(authority.with_host_lifetime(config.host_lifetime));
+    begun::record(&store, &roots, &authority, now).await?;
     let names = port::names(&[&grpc, &bucket])?;
     let (keeper, tls) = tls::Keeper::new(Arc::clone(&authority), names, clock::now)?;
 
@@ -138,9 +140,8 @@ pub async fn serve(
         roster: roster.clone(),
         authority: Arc::clone(&authority),
         operator: bound.operator.clone(),
-        attempts: Attempts::default(),
+        limits: Limits::default(),
         aws,
-        logins: Attempts::default(),
         rollouts,
         sessions,
         closing: closing.clone(),

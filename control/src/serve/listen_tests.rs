@@ -12,6 +12,7 @@ use floe_proto::pb::enrolment_client::EnrolmentClient;
 use floe_proto::pb::host_session_client::HostSessionClient;
 use floe_proto::pb::operator_client::OperatorClient;
 use floe_proto::pb::{self, enrol_request::Attestation};
+use floe_proto::reboot::Reboot;
 use floe_proto::transport::{self, Identity};
 use floe_proto::version::AgentVersion;
 use rcgen::{CertificateParams, KeyPair};
@@ -70,6 +71,7 @@ fn built_by(name: &str, serial: u64, signer: u8) -> Vec<u8> {
             mode: Mode::TestThenCommit,
             deadline_seconds: 90,
             ignore_units: vec![],
+            reboot: Reboot::default(),
         },
         health: Health { soak_seconds: 1, checks: vec![] },
         source: Source { revision: None, dirty: false, built_by: name.into() },

@@ -115,6 +115,21 @@ async fn t069_a_login_needs_the_operators_key_on_this_request_now() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t084_no_operator_logs_in_all_the_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path()).await;
+    running.add("ada", OperatorRole::Deployer, 7).await.unwrap();
+    for _ in 0..30 {
+        running.log_in(&Said::by("ada", 7)).await.unwrap();
+    }
+    let more = running.log_in(&Said::by("ada", 7)).await.map(drop);
+    assert_eq!(code(more), Code::ResourceExhausted);
+    // That is hers alone.
+    running.logged_in("bob", OperatorRole::Viewer).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t082_a_revoked_operator_is_out_at_once_and_the_last_admin_stays() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(dir.path()).await;
@@ -193,6 +208,8 @@ async fn every_call_that_changes_something_is_in_the_log_refused_or_not() {
     assert_eq!(
         said,
         [
+            ["control", "", "trusted", "trust root version 1", "ok"],
+            ["control", "", "made", "issuer 1", "ok"],
             ["control", "", "began", "operator/admin", "ok"],
             ["operator/admin", "admin", "Operators/Add", &added, "ok"],
             ["", "", "Login/LogIn", "vic", "ok"],
@@ -203,7 +220,7 @@ async fn every_call_that_changes_something_is_in_the_log_refused_or_not() {
             ["operator/admin", "admin", "Operator/BeginPublication", "", "failed-precondition"],
         ]
     );
-    assert!(rows.iter().skip(1).all(|row| row.address == "127.0.0.1" && row.at > 0));
+    assert!(rows.iter().skip(3).all(|row| row.address == "127.0.0.1" && row.at > 0));
     assert_eq!(rows.last().unwrap().hash.len(), 64);
     assert_ne!(Chain::start().hash.to_string(), rows.last().unwrap().hash);
     running.stop().await;

@@ -136,12 +136,15 @@ impl Roster {
     ) -> Result<bool, Error> {
         let _turn = self.changing.lock().await;
         let known = self.store.add_operator_certificate(&certificate, key).await?;
-        let OperatorCertificate { key, operator, issued, expires } = certificate;
         if known {
+            // Those that made room for it speak for nobody any more.
+            let OperatorCertificate { operator, issued, .. } = certificate;
+            let good = self.store.operator_certificates(issued).await?.into_iter();
+            let theirs = good.filter(|good| good.operator == operator);
+            let theirs = theirs.map(|good| (good.key, good.expires)).collect();
             self.people.send_modify(|people| {
                 if let Some(person) = people.get_mut(&operator) {
-                    person.certificates.retain(|_, expires| *expires > issued);
-                    person.certificates.insert(key, expires);
+                    person.certificates = theirs;
                 }
             });
         }

@@ -35,12 +35,12 @@ pub async fn raise(
     stop: CancellationToken,
 ) {
     loop {
-        let host = tokio::select! {
+        let (host, sign) = tokio::select! {
             () = stop.cancelled() => return,
-            host = sessions.alarm() => host,
+            alarm = sessions.alarm() => alarm,
         };
-        warn!(%host, "two machines have the identity of one host: they take turns");
-        let reason = "two machines take turns with this identity";
+        let reason = sign.reason();
+        warn!(%host, reason, "two machines have the identity of one host");
         match records.write_conflict(&host, reason, clock()).await {
             Ok(()) => sessions.alarm_is_written(&host),
             Err(error) => {

@@ -9,8 +9,9 @@
 //!
 //! | file | holds | imports |
 //! | --- | --- | --- |
-//! | [`registry`] | live streams, one a host: [`Sessions`] | presence |
+//! | [`registry`] | live streams, one a host: [`Sessions`] | presence, processes |
 //! | [`presence`] | what each host said last | – |
+//! | [`processes`] | whether those that spoke for a host are of one machine (pure) | – |
 //! | [`keep`] | the task that writes it down | registry, presence |
 //! | [`director`] | what a host is sent now (pure) | – |
 //! | [`text`] | words of hosts, made harmless (pure) | – |
@@ -18,6 +19,7 @@
 pub mod director;
 pub mod keep;
 pub mod presence;
+pub mod processes;
 pub mod registry;
 pub mod text;
 

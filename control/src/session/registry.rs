@@ -3,7 +3,7 @@
 //! What a host should run is a value that its stream watches, not a queue: whoever
 //! is slow finds the newest order and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use floe_proto::id::{HostId, Role};
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tonic::Status;
 
 use super::presence::Presence;
+use super::processes::{Processes, Sign};
 use crate::enrol::issuers::IssuerNumber;
 use crate::rollout::ports::{Clock, Here, Hosts, Order};
 use crate::rollout::state::Confirmed;
@@ -71,8 +72,8 @@ impl Sessions {
     /// A host opened a stream. An older one of the same host is ended with ABORTED, and
     /// this one at once if the host was ended since `ticket`.
     ///
-    /// A process that comes back after another took over shows that there are two: the
-    /// host is in conflict from then on.
+    /// Where its processes show that there are two machines, the host is in conflict from
+    /// then on.
     pub fn open(&self, host: HostId, role: Role, greeting: Greeting, ticket: Ticket) -> Seat {
         let (orders, wanted) = watch::channel(None);
         let (end, ended) = oneshot::channel();
@@ -95,8 +96,10 @@ impl Sessions {
             let _ = live.end.send(going_away());
         }
         let Greeting { agent_version, system, running, confirmed, process } = greeting;
-        if table.comes_back(&host, process) && table.conflicts.insert(host.clone()) {
-            table.alarms.insert(host.clone());
+        if let Some(sign) = table.processes.entry(host.clone()).or_default().hear(process, now)
+            && table.conflicts.insert(host.clone())
+        {
+            table.alarms.insert(host.clone(), sign);
             self.shared.alarm.notify_one();
         }
         let presence =
@@ -156,11 +159,12 @@ impl Sessions {
         self.shared.signer.subscribe()
     }
 
-    /// Waits until two machines with one identity were seen that nobody wrote down.
-    pub(super) async fn alarm(&self) -> HostId {
+    /// Waits until two machines with one identity were seen, and how, that nobody wrote
+    /// down.
+    pub(super) async fn alarm(&self) -> (HostId, Sign) {
         loop {
-            if let Some(host) = self.table().alarms.first().cloned() {
-                return host;
+            if let Some((host, sign)) = self.table().alarms.first_key_value() {
+                return (host.clone(), *sign);
             }
             self.shared.alarm.notified().await;
         }
@@ -338,36 +342,12 @@ struct Table {
     closed: bool,
     /// When hosts were ended.
     ended: BTreeMap<HostId, Ticket>,
-    /// The processes of each host that spoke last, the newest at the end.
-    processes: BTreeMap<HostId, VecDeque<String>>,
+    processes: BTreeMap<HostId, Processes>,
     /// Whose identity two machines have.
     conflicts: BTreeSet<HostId>,
     /// Of those, whose is not written down yet.
-    alarms: BTreeSet<HostId>,
+    alarms: BTreeMap<HostId, Sign>,
 }
-
-impl Table {
-    /// Whether `process` had been taken over from, and speaks again. A restarted agent
-    /// is a new process, so one alone never does. Not to say which is a name as well: who
-    /// has a copy of the identity would leave it out.
-    fn comes_back(&mut self, host: &HostId, process: String) -> bool {
-        let spoke = self.processes.entry(host.clone()).or_default();
-        if spoke.back() == Some(&process) {
-            return false;
-        }
-        let before = spoke.len();
-        spoke.retain(|earlier| *earlier != process);
-        let came_back = spoke.len() != before;
-        spoke.push_back(process);
-        if spoke.len() > PROCESSES {
-            spoke.pop_front();
-        }
-        came_back
-    }
-}
-
-/// How many processes of a host are remembered.
-const PROCESSES: usize = 8;
 
 struct Live {
     role: Role,

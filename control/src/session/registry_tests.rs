@@ -35,7 +35,7 @@ async fn t134_two_machines_with_one_identity_are_seen_and_neither_is_told_anythi
     let seat = open_as(&sessions, "local-a", "one");
     assert!(!seat.may_be_told());
     assert!(sessions.here().is_empty());
-    assert_eq!(sessions.alarm().await, host);
+    assert_eq!(sessions.alarm().await, (host.clone(), Sign::Turns));
     sessions.alarm_is_written(&host);
     let other = open_as(&sessions, "local-a", "two");
     assert!(!other.may_be_told());

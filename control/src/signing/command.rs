@@ -13,11 +13,10 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use floe_proto::key::PublicKey;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process;
 use tokio::time::timeout;
 
-use super::environment::SECRET_VARIABLES;
 use super::error::Error;
+use crate::program;
 
 /// For somebody to find and touch a token.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -92,17 +91,13 @@ impl Command {
         } else {
             PathBuf::from(&self.program)
         };
-        let mut command = process::Command::new(program);
-        command
+        let mut child = program::command(program)
             .args(&self.arguments)
             .current_dir(&self.directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true);
-        for variable in SECRET_VARIABLES {
-            command.env_remove(variable);
-        }
-        let mut child = command.spawn()?;
+            .kill_on_drop(true)
+            .spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let told = async {
             let Some(mut stdin) = stdin else { return };

@@ -24,8 +24,8 @@ pub(super) const PASSPHRASE: &str = "FLOE_KEY_PASSPHRASE";
 /// The variable that names a file with the passphrase.
 pub(super) const PASSPHRASE_FILE: &str = "FLOE_KEY_PASSPHRASE_FILE";
 
-/// Variables that programs we start must not see.
-pub(super) const SECRET_VARIABLES: [&str; 2] = [KEY_VARIABLE, PASSPHRASE];
+/// Variables that programs we start must not see ([`crate::program`]).
+pub(crate) const SECRET_VARIABLES: [&str; 3] = [KEY_VARIABLE, PASSPHRASE, PASSPHRASE_FILE];
 
 /// Longer than any passphrase.
 const MAX_PASSPHRASE: u64 = 4096;

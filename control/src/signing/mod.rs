@@ -18,6 +18,7 @@ mod signer;
 mod source;
 
 pub use command::Command;
+pub(crate) use environment::SECRET_VARIABLES;
 pub use environment::{Environment, KEY_VARIABLE, Passphrase};
 pub use error::Error;
 pub use key_file::{Protection, encrypt_in_place, read, write_new};

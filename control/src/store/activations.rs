@@ -256,6 +256,7 @@ mod tests {
     fn heard(activation: &str, at: i64, said: Said) -> Arc<Heard> {
         Arc::new(Heard {
             host: "local-a".parse().unwrap(),
+            role: "www".parse().unwrap(),
             activation: activation.parse().unwrap(),
             at: Timestamp::from_micros(at),
             said,

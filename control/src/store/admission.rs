@@ -2,11 +2,13 @@
 //! approval.
 //!
 //! ```text
-//!            no doubt, image on record, first time ─▶ enrolled
+//!            no doubt, image on record, first time, never denied ─▶ enrolled
 //! arrival ─┤                                  approved ─▶ enrolled; the approval is used up
 //!            anything else ─▶ pending ──────┤
 //!                                             denied ─▶ refused
 //! ```
+//!
+//! What an operator said comes before what follows by itself.
 //!
 //! Each arrow is one transaction. That an instance enrols once is the primary key of
 //! `instances`, whose affected rows are looked at; that an approval counts once, a
@@ -19,7 +21,7 @@ use floe_proto::id::Role;
 use floe_proto::time::Timestamp;
 use sqlx::{Any, Transaction};
 
-use super::approvals::as_json;
+use super::approvals::{as_json, forget_pending};
 use super::newcomer::Newcomer;
 use super::pool::{Error, Store, column, text};
 use crate::enrol::iid::Document;
@@ -55,6 +57,8 @@ pub struct Arrival {
 pub enum Arrived {
     /// The host is on record with this role.
     Enrolled(Role),
+    /// It was already, and the answer was lost: the same again.
+    Again(Role),
     /// An operator has to approve it, for these reasons.
     Waiting(Vec<String>),
     /// An operator denied it.
@@ -66,7 +70,11 @@ impl Store {
     pub async fn arrive(&self, arrival: &Arrival, now: Timestamp) -> Result<Arrived, Error> {
         let mut transaction = self.begin().await?;
         if let Some(role) = replayed(&mut transaction, arrival, now).await? {
-            return Ok(Arrived::Enrolled(role));
+            return Ok(Arrived::Again(role));
+        }
+        if let Some(outcome) = by_decision(&mut transaction, arrival, now).await? {
+            transaction.commit().await?;
+            return Ok(outcome);
         }
         let role = role_of_image(&mut transaction, arrival).await?;
         let mut reasons = arrival.doubts.clone();
@@ -74,21 +82,20 @@ impl Store {
             reasons.push("its image is not on record for any role".to_owned());
         }
         reasons.extend(enrolled_before(&mut transaction, arrival).await?);
+        reasons.extend(denied_before(&mut transaction, arrival).await?);
         if let (Some(role), true) = (&role, reasons.is_empty()) {
             let newcomer = arrival.newcomer(role);
             if first_time(&mut transaction, arrival, now).await?
                 && newcomer.put_on_record(&mut transaction, now).await?
             {
+                forget_pending(&mut transaction, newcomer.host).await?;
                 transaction.commit().await?;
                 return Ok(Arrived::Enrolled(role.clone()));
             }
             // Another arrival was quicker. Dropping the transaction undoes our half.
             return Ok(Arrived::Waiting(vec!["it enrolled already".to_owned()]));
         }
-        let outcome = match by_approval(&mut transaction, arrival, now).await? {
-            Some(outcome) => outcome,
-            None => wait(&mut transaction, arrival, role.as_ref(), reasons, now).await?,
-        };
+        let outcome = wait(&mut transaction, arrival, role.as_ref(), reasons, now).await?;
         transaction.commit().await?;
         Ok(outcome)
     }
@@ -166,6 +173,15 @@ async fn enrolled_before(transaction: &mut Tx, arrival: &Arrival) -> Result<Opti
     Ok(host.map(|_| "a host with this id is on record already".to_owned()))
 }
 
+/// A new key is no way around an operator's word about the instance.
+async fn denied_before(transaction: &mut Tx, arrival: &Arrival) -> Result<Option<String>, Error> {
+    let denied = sqlx::query("SELECT 1 FROM approvals WHERE host = $1 AND state = 'denied'")
+        .bind(arrival.document.instance.as_str())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    Ok(denied.map(|_| "it was denied when it asked with another key".to_owned()))
+}
+
 /// Takes the instance's one enrolment; `false` where it is taken.
 async fn first_time(
     transaction: &mut Tx,
@@ -190,8 +206,8 @@ async fn first_time(
 }
 
 /// What an operator decided about this instance with this key; `None` where nobody did,
-/// or it was used up, or waited too long.
-async fn by_approval(
+/// or it was used up, waited too long, or is older than a revocation of the host.
+async fn by_decision(
     transaction: &mut Tx,
     arrival: &Arrival,
     now: Timestamp,
@@ -209,7 +225,8 @@ async fn by_approval(
     let oldest = now.as_micros().saturating_sub(micros(APPROVED_FOR));
     let used = sqlx::query(
         "UPDATE approvals SET used = $3 WHERE host = $1 AND key_digest = $2 \
-         AND state = 'approved' AND used IS NULL AND decided > $4",
+         AND state = 'approved' AND used IS NULL AND decided > $4 \
+         AND decided >= COALESCE((SELECT revoked FROM hosts WHERE id = $1), 0)",
     )
     .bind(host.as_str())
     .bind(&key)
@@ -237,21 +254,42 @@ async fn by_approval(
         .execute(&mut **transaction)
         .await?;
     first_time(transaction, arrival, now).await?;
+    forget_pending(transaction, newcomer.host).await?;
     Ok(Some(Arrived::Enrolled(role)))
 }
 
 /// Keeps the arrival for an operator. So much is kept, and no more: of one instance the
-/// keys that asked last, and of all what was asked last.
+/// keys that asked first, as whoever has its document could make the next one all the time
+/// until the instance's own is gone; and of all what was asked last.
 async fn wait(
     transaction: &mut Tx,
     arrival: &Arrival,
     role: Option<&Role>,
-    reasons: Vec<String>,
+    mut reasons: Vec<String>,
     now: Timestamp,
 ) -> Result<Arrived, Error> {
     let (document, key) = (&arrival.document, arrival.key.to_string());
+    sqlx::query("DELETE FROM approvals WHERE state = 'pending' AND asked < $1")
+        .bind(now.as_micros().saturating_sub(micros(PENDING_FOR)))
+        .execute(&mut **transaction)
+        .await?;
+    let others = sqlx::query(
+        "SELECT COUNT(*) AS others FROM approvals \
+         WHERE host = $1 AND state = 'pending' AND key_digest <> $2",
+    )
+    .bind(document.instance.as_str())
+    .bind(&key)
+    .fetch_one(&mut **transaction)
+    .await?;
+    if column::<i64>(&others, "others")? >= KEYS_OF_ONE {
+        reasons.push(format!("{KEYS_OF_ONE} other keys wait for it: one has to be denied first"));
+        return Ok(Arrived::Waiting(reasons));
+    }
     sqlx::query(
-        "INSERT INTO approvals (host, key_digest, account, region, image, state, role, reasons,          address, asked, decider) VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, '')          ON CONFLICT (host, key_digest) DO UPDATE SET state = 'pending', role = $6, reasons = $7,          address = $8, asked = $9, image = $5, decider = '', decided = NULL, used = NULL",
+        "INSERT INTO approvals (host, key_digest, account, region, image, state, role, reasons, \
+         address, asked, decider) VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $8, $9, '') \
+         ON CONFLICT (host, key_digest) DO UPDATE SET state = 'pending', role = $6, reasons = $7, \
+         address = $8, asked = $9, image = $5, decider = '', decided = NULL, used = NULL",
     )
     .bind(document.instance.as_str())
     .bind(key)
@@ -265,15 +303,10 @@ async fn wait(
     .execute(&mut **transaction)
     .await?;
     sqlx::query(
-        "DELETE FROM approvals WHERE state = 'pending' AND (asked < $1 \
-         OR (host = $2 AND key_digest NOT IN (SELECT key_digest FROM approvals WHERE host = $2 \
-             AND state = 'pending' ORDER BY asked DESC, key_digest LIMIT $3)) \
-         OR asked < (SELECT MIN(asked) FROM (SELECT asked FROM approvals \
-             WHERE state = 'pending' ORDER BY asked DESC LIMIT $4) AS newest))",
+        "DELETE FROM approvals WHERE state = 'pending' AND asked < (SELECT MIN(asked) FROM \
+         (SELECT asked FROM approvals WHERE state = 'pending' ORDER BY asked DESC LIMIT $1) \
+         AS newest)",
     )
-    .bind(now.as_micros().saturating_sub(micros(PENDING_FOR)))
-    .bind(document.instance.as_str())
-    .bind(KEYS_OF_ONE)
     .bind(PENDING)
     .execute(&mut **transaction)
     .await?;

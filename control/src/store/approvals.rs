@@ -4,6 +4,7 @@ use floe_proto::digest::Digest;
 use floe_proto::id::{HostId, Role};
 use floe_proto::time::Timestamp;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
 
 use super::pool::{Error, Store, column, text};
 use crate::enrol::instance::{Account, ImageId, Region};
@@ -29,6 +30,8 @@ pub struct PendingRecord {
     pub address: String,
     /// When.
     pub asked: Timestamp,
+    /// Whether an operator denied it.
+    pub denied: bool,
 }
 
 /// What an operator decides.
@@ -51,11 +54,23 @@ impl Store {
         rows.iter().map(record).collect()
     }
 
-    /// The machines that asked as `host` and may be decided about: that wait, or were
-    /// denied.
+    /// The machines that asked as `host` and may be approved: that wait, or were denied.
     pub async fn undecided(&self, host: &HostId) -> Result<Vec<PendingRecord>, Error> {
         let rows = sqlx::query(
             "SELECT * FROM approvals WHERE host = $1 AND state IN ('pending', 'denied') \
+             ORDER BY state DESC, asked DESC, key_digest",
+        )
+        .bind(host.as_str())
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(record).collect()
+    }
+
+    /// The machines that asked as `host` and may be denied: those, and who was approved and
+    /// did not come yet.
+    pub async fn deniable(&self, host: &HostId) -> Result<Vec<PendingRecord>, Error> {
+        let rows = sqlx::query(
+            "SELECT * FROM approvals WHERE host = $1 AND used IS NULL \
              ORDER BY state DESC, asked DESC, key_digest",
         )
         .bind(host.as_str())
@@ -73,14 +88,16 @@ impl Store {
         decider: &str,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let (state, role) = match decision {
-            Decision::Approve(role) => ("approved", role.as_str()),
-            Decision::Deny => ("denied", ""),
+        // An approval is taken back until its machine came.
+        let (state, role, also) = match decision {
+            Decision::Approve(role) => ("approved", role.as_str(), "denied"),
+            Decision::Deny => ("denied", "", "approved"),
         };
         let decided = sqlx::query(
             "UPDATE approvals SET state = $3, role = CASE WHEN $4 = '' THEN role ELSE $4 END, \
              decider = $5, decided = $6 \
-             WHERE host = $1 AND key_digest = $2 AND state IN ('pending', 'denied')",
+             WHERE host = $1 AND key_digest = $2 AND used IS NULL \
+             AND state IN ('pending', 'denied', $7)",
         )
         .bind(host.as_str())
         .bind(key.to_string())
@@ -88,10 +105,36 @@ impl Store {
         .bind(role)
         .bind(decider)
         .bind(now.as_micros())
+        .bind(also)
         .execute(self.pool())
         .await?;
         Ok(decided.rows_affected() == 1)
     }
+}
+
+/// The host is let in: whoever else asked for its name has to ask again, so that nobody is
+/// approved in its place by what was asked before.
+pub(super) async fn forget_pending(
+    transaction: &mut Transaction<'static, Any>,
+    host: &HostId,
+) -> Result<(), Error> {
+    sqlx::query("DELETE FROM approvals WHERE host = $1 AND state = 'pending'")
+        .bind(host.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Nobody comes in by what was approved before: the host is revoked.
+pub(super) async fn void_approvals(
+    transaction: &mut Transaction<'static, Any>,
+    host: &HostId,
+) -> Result<(), Error> {
+    sqlx::query("DELETE FROM approvals WHERE host = $1 AND state = 'approved' AND used IS NULL")
+        .bind(host.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
 }
 
 /// A list of sentences, as a column has it.
@@ -113,5 +156,6 @@ fn record(row: &AnyRow) -> Result<PendingRecord, Error> {
             .map_err(|source| Error::Corrupt { column: "reasons", source: source.into() })?,
         address: column(row, "address")?,
         asked: Timestamp::from_micros(column(row, "asked")?),
+        denied: column::<String>(row, "state")? == "denied",
     })
 }

@@ -8,6 +8,7 @@
 use floe_proto::digest::Digest;
 use floe_proto::time::Timestamp;
 use sqlx::any::AnyRow;
+use sqlx::{Any, Transaction};
 
 use super::pool::{Error, Store, column, number, text};
 
@@ -114,33 +115,8 @@ const DOMAIN: &[u8] = b"floe.audit.v1";
 impl Store {
     /// Writes `entry` down, as the last row.
     pub async fn audit(&self, entry: AuditEntry) -> Result<(), Error> {
-        let entry = entry.bounded();
         let mut transaction = self.begin().await?;
-        let last = sqlx::query("SELECT number, hash FROM audit_log ORDER BY number DESC LIMIT 1")
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let last = match last {
-            Some(row) => Chain { number: number(&row, "number")?, hash: text(&row, "hash")? },
-            None => Chain::start(),
-        };
-        let Chain { number, hash } = last.after(&entry);
-        sqlx::query(
-            "INSERT INTO audit_log \
-             (number, at, actor, role, address, action, target, outcome, reason, hash) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(i64::try_from(number).unwrap_or(i64::MAX))
-        .bind(entry.at.as_micros())
-        .bind(&entry.actor)
-        .bind(&entry.role)
-        .bind(&entry.address)
-        .bind(&entry.action)
-        .bind(&entry.target)
-        .bind(&entry.outcome)
-        .bind(&entry.reason)
-        .bind(hash.to_string())
-        .execute(&mut *transaction)
-        .await?;
+        append(&mut transaction, entry).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -158,6 +134,40 @@ impl Store {
         .await?;
         rows.iter().map(record).collect()
     }
+}
+
+/// Writes `entry` down as the last row, together with what else `transaction` does.
+pub(super) async fn append(
+    transaction: &mut Transaction<'static, Any>,
+    entry: AuditEntry,
+) -> Result<(), Error> {
+    let entry = entry.bounded();
+    let last = sqlx::query("SELECT number, hash FROM audit_log ORDER BY number DESC LIMIT 1")
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let last = match last {
+        Some(row) => Chain { number: number(&row, "number")?, hash: text(&row, "hash")? },
+        None => Chain::start(),
+    };
+    let Chain { number, hash } = last.after(&entry);
+    sqlx::query(
+        "INSERT INTO audit_log \
+         (number, at, actor, role, address, action, target, outcome, reason, hash) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(i64::try_from(number).unwrap_or(i64::MAX))
+    .bind(entry.at.as_micros())
+    .bind(&entry.actor)
+    .bind(&entry.role)
+    .bind(&entry.address)
+    .bind(&entry.action)
+    .bind(&entry.target)
+    .bind(&entry.outcome)
+    .bind(&entry.reason)
+    .bind(hash.to_string())
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
 }
 
 impl AuditEntry {

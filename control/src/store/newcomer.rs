@@ -66,7 +66,7 @@ impl Newcomer<'_> {
     }
 
     /// Takes the place of the host with this id: an operator said so. Whoever still has
-    /// the key of before is refused from now on, and is no sign of a second machine.
+    /// a key of before is refused from now on, and is no sign of a second machine.
     pub(super) async fn take_over(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -83,6 +83,11 @@ impl Newcomer<'_> {
         .bind(i64::try_from(RENEWABLE.as_micros()).unwrap_or(i64::MAX))
         .execute(&mut **transaction)
         .await?;
+        sqlx::query("UPDATE former_keys SET revoked = 1 WHERE host = $1 AND key_digest <> $2")
+            .bind(self.host.as_str())
+            .bind(self.key.to_string())
+            .execute(&mut **transaction)
+            .await?;
         sqlx::query(
             "UPDATE hosts SET role = $2, key_digest = $3, previous_key = NULL, key_used = 0, \
              renewed = NULL, generation = generation + 1, certificate_serial = $4, \

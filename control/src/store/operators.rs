@@ -169,7 +169,7 @@ impl Store {
     }
 
     /// Takes a certificate on record, if its operator is still the one whose `key`
-    /// asked for it; forgets those that are over.
+    /// asked for it; forgets those that are over, and the oldest beyond so many.
     pub async fn add_operator_certificate(
         &self,
         certificate: &OperatorCertificate,
@@ -211,10 +211,24 @@ impl Store {
         if stored != 1 {
             return Ok(false);
         }
+        sqlx::query(
+            "DELETE FROM operator_certificates WHERE operator = $1 AND key_digest <> $2 \
+             AND key_digest NOT IN (SELECT key_digest FROM operator_certificates \
+             WHERE operator = $1 AND key_digest <> $2 ORDER BY issued DESC, key_digest LIMIT $3)",
+        )
+        .bind(&certificate.operator)
+        .bind(certificate.key.to_string())
+        .bind(CERTIFICATES - 1)
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(true)
     }
 }
+
+/// How many certificates speak for one operator: enough for their machines, and for CI that
+/// logs in for each of its jobs.
+const CERTIFICATES: i64 = 64;
 
 fn record(row: &AnyRow) -> Result<OperatorRecord, Error> {
     let time = |name| {
@@ -324,5 +338,33 @@ mod tests {
         let of_eve = certificate("eve", b"key");
         assert!(!store.add_operator_certificate(&of_eve, eve.key.as_ref()).await.unwrap());
         assert!(store.operator_certificates(of_ada.expires).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn t084_the_newest_certificates_of_an_operator_are_kept_and_so_many() {
+        let (store, _dir) = store().await;
+        let ada = operator("ada", OperatorRole::Admin, 1);
+        let eve = operator("eve", OperatorRole::Admin, 2);
+        for one in [&ada, &eve] {
+            store.add_operator(one).await.unwrap();
+        }
+        let log_in = async |name: &str, of: &OperatorRecord, number: u64| {
+            let issued = NOW.after(Duration::from_micros(number));
+            let certificate = OperatorCertificate {
+                issued,
+                ..certificate(name, format!("{name}{number}").as_bytes())
+            };
+            assert!(store.add_operator_certificate(&certificate, of.key.as_ref()).await.unwrap());
+            certificate
+        };
+        let other = log_in("eve", &eve, 0).await;
+        let mut all = Vec::new();
+        for number in 0..70 {
+            all.push(log_in("ada", &ada, number).await);
+        }
+        let mut left = store.operator_certificates(NOW).await.unwrap();
+        left.sort_by_key(|certificate| certificate.issued);
+        left.retain(|certificate| *certificate != other);
+        assert_eq!(left, all[70 - 64..]);
     }
 }

@@ -263,6 +263,7 @@ mod tests {
     fn heard(said: Said) -> Arc<Heard> {
         Arc::new(Heard {
             host: "local-a".parse().unwrap(),
+            role: "www".parse().unwrap(),
             activation: "x-1".parse().unwrap(),
             at: Timestamp::from_micros(1),
             said,

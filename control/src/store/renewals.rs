@@ -18,7 +18,8 @@ use floe_proto::time::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Transaction};
 
-use super::audit::AuditEntry;
+use super::approvals::void_approvals;
+use super::conflicts::write_conflict;
 use super::pool::{Error, Store, column, number, optional_text, text};
 use crate::enrol::issuers::IssuerNumber;
 
@@ -27,6 +28,9 @@ const REPLAY: Duration = Duration::from_secs(10 * 60);
 
 /// Before that a key is not replaced: each one is kept for a month.
 const LEAST_LIFE: Duration = Duration::from_secs(60);
+
+/// For how long after a renewal the host may still be heard with the key before.
+const OVERLAP: Duration = Duration::from_secs(60);
 
 /// For how long an expired certificate still renews, by proof of its key.
 pub const RENEWABLE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -53,6 +57,12 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Whether no call of the host can still be under way with the key before: it renewed a
+    /// while ago, and opened its next connection at once.
+    pub fn has_left_its_key(&self, now: Timestamp) -> bool {
+        self.key_used && self.renewed.is_some_and(|at| now.since(at) >= OVERLAP)
+    }
+
     pub(super) fn of(row: &AnyRow) -> Result<Self, Error> {
         let since = |at, reason| -> Result<_, Error> {
             let at: Option<i64> = column(row, at)?;
@@ -158,61 +168,6 @@ impl Store {
         Ok(())
     }
 
-    /// Somebody calls with a key that is not the host's: whether that is a sign of two
-    /// machines, which is then on record.
-    pub async fn is_conflict(
-        &self,
-        host: &HostId,
-        key: &Digest,
-        now: Timestamp,
-    ) -> Result<bool, Error> {
-        let mut transaction = self.begin().await?;
-        let known = sqlx::query(
-            "SELECT 1 FROM former_keys WHERE host = $1 AND key_digest = $2 AND revoked = 0",
-        )
-        .bind(host.as_str())
-        .bind(key.to_string())
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if known.is_none() {
-            return Ok(false);
-        }
-        let reason = "a call came with a key that has been replaced";
-        let first = write_conflict(&mut transaction, host, reason, now).await?;
-        transaction.commit().await?;
-        if first {
-            self.audit(conflict_entry(host, reason, now)).await?;
-        }
-        Ok(true)
-    }
-
-    /// Two machines have this identity: on record, and in the audit log the first time.
-    pub async fn note_conflict(
-        &self,
-        host: &HostId,
-        reason: &str,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let mut transaction = self.begin().await?;
-        let first = write_conflict(&mut transaction, host, reason, now).await?;
-        transaction.commit().await?;
-        if first {
-            self.audit(conflict_entry(host, reason, now)).await?;
-        }
-        Ok(())
-    }
-
-    /// An operator says that the other machine is gone. Whether there was a conflict;
-    /// `None` where there is no such host.
-    pub async fn resolve_conflict(&self, host: &HostId) -> Result<Option<bool>, Error> {
-        let Some(record) = self.host(host).await? else { return Ok(None) };
-        sqlx::query("UPDATE hosts SET conflict = NULL, conflict_reason = '' WHERE id = $1")
-            .bind(host.as_str())
-            .execute(self.pool())
-            .await?;
-        Ok(Some(record.standing.conflict.is_some()))
-    }
-
     /// By issuer: how many hosts have a certificate of it, and how many have one that
     /// has expired and may still renew. Who never used a new one may not have got it, and
     /// counts with the issuer of the one before as well.
@@ -242,8 +197,9 @@ impl Store {
             .collect()
     }
 
-    /// Refuses the host from now on, with all keys that it ever had. Since when it is
-    /// revoked; `None` where there is no such host.
+    /// Refuses the host from now on, with all keys that it ever had, and takes back what
+    /// was approved and waits for it. Since when it is revoked; `None` where there is no
+    /// such host.
     pub async fn revoke(
         &self,
         host: &HostId,
@@ -256,8 +212,10 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
         let Some(row) = row else { return Ok(None) };
+        void_approvals(&mut transaction, host).await?;
         let standing = Standing::of(&row)?;
         if let Some((since, _)) = standing.revoked {
+            transaction.commit().await?;
             return Ok(Some(since));
         }
         let current: Digest = text(&row, "key_digest")?;
@@ -357,36 +315,6 @@ async fn is_revoked(
     .fetch_optional(&mut **transaction)
     .await?;
     Ok(found.is_some())
-}
-
-/// The first sign counts, until an operator has looked at it. Whether this was it.
-async fn write_conflict(
-    transaction: &mut Transaction<'static, Any>,
-    host: &HostId,
-    reason: &str,
-    now: Timestamp,
-) -> Result<bool, Error> {
-    let first = sqlx::query(
-        "UPDATE hosts SET conflict = $2, conflict_reason = $3 WHERE id = $1 AND conflict IS NULL",
-    )
-    .bind(host.as_str())
-    .bind(now.as_micros())
-    .bind(reason)
-    .execute(&mut **transaction)
-    .await?;
-    Ok(first.rows_affected() == 1)
-}
-
-fn conflict_entry(host: &HostId, reason: &str, now: Timestamp) -> AuditEntry {
-    AuditEntry {
-        at: now,
-        actor: "control".to_owned(),
-        action: "conflict".to_owned(),
-        target: host.to_string(),
-        outcome: "ok".to_owned(),
-        reason: reason.to_owned(),
-        ..AuditEntry::default()
-    }
 }
 
 #[cfg(test)]

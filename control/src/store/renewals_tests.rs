@@ -126,6 +126,19 @@ async fn t080_an_old_key_that_calls_is_a_sign_and_one_that_never_was_is_none() {
     assert!(standing(&store).await.conflict.is_some());
 }
 
+#[tokio::test]
+async fn t080_a_host_has_left_its_key_a_minute_after_it_renewed_and_used_the_next() {
+    let (store, _dir) = store().await;
+    enrolled(&store).await;
+    assert!(!standing(&store).await.has_left_its_key(after(9000)));
+    renew(&store, b"1", b"2", NOW).await;
+    // The reply may be lost: it has no other.
+    assert!(!standing(&store).await.has_left_its_key(after(9000)));
+    store.key_is_used(&host(), &Digest::of(b"2")).await.unwrap();
+    assert!(!standing(&store).await.has_left_its_key(after(59)));
+    assert!(standing(&store).await.has_left_its_key(after(60)));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t080_of_many_renewals_at_once_one_wins() {
     let (store, _dir) = store().await;

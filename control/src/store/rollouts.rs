@@ -87,8 +87,13 @@ impl Records for Store {
         let mut transaction = self.begin().await?;
         for (rollout, hosts) in &changes.rollouts {
             save_rollout(&mut transaction, rollout).await?;
+            let (hosts, gone): (Vec<_>, Vec<_>) =
+                hosts.iter().cloned().partition(|host| rollout.hosts.contains_key(host));
             for hosts in hosts.chunks(ROWS) {
                 save_hosts(&mut transaction, rollout, hosts).await?;
+            }
+            for host in &gone {
+                forget_host(&mut transaction, rollout, host).await?;
             }
         }
         for heard in &changes.heard {
@@ -183,6 +188,20 @@ async fn save_hosts(
          assigned = excluded.assigned",
     );
     statement.build().execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// The host left for another role.
+async fn forget_host(
+    transaction: &mut Transaction<'static, Any>,
+    rollout: &Rollout,
+    host: &HostId,
+) -> Result<(), Error> {
+    sqlx::query("DELETE FROM rollout_hosts WHERE rollout = $1 AND host = $2")
+        .bind(number_of(&rollout.id))
+        .bind(host.as_str())
+        .execute(&mut **transaction)
+        .await?;
     Ok(())
 }
 

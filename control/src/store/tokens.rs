@@ -11,6 +11,7 @@ use floe_proto::id::{HostId, Role};
 use floe_proto::time::Timestamp;
 use sqlx::{Any, Transaction};
 
+use super::approvals::forget_pending;
 use super::pool::{Error, Store, column, optional_text, text};
 use super::renewals::RENEWABLE;
 use crate::enrol::issuers::IssuerNumber;
@@ -57,6 +58,8 @@ pub struct Redemption {
 pub enum Redeemed {
     /// The host is on record with this role.
     Enrolled(Role),
+    /// It was already, and the answer was lost: the same again.
+    Again(Role),
     /// No such token, or it is used, expired, or for another host.
     Refused,
     /// The token is good, but the host id is on record with another key, and not to be
@@ -134,6 +137,7 @@ impl Store {
             // Dropping the transaction gives the token back.
             return Ok(Redeemed::OtherKey);
         }
+        forget_pending(&mut transaction, &attempt.host).await?;
         transaction.commit().await?;
         Ok(Redeemed::Enrolled(role))
     }
@@ -148,7 +152,8 @@ async fn replayed(
 ) -> Result<Redeemed, Error> {
     let row = sqlx::query(
         "SELECT hosts.role AS role, used, used_by, used_key FROM join_tokens \
-         JOIN hosts ON hosts.id = used_by AND hosts.key_digest = used_key WHERE digest = $1",
+         JOIN hosts ON hosts.id = used_by AND hosts.key_digest = used_key \
+         WHERE digest = $1 AND hosts.revoked IS NULL",
     )
     .bind(attempt.token.to_string())
     .fetch_optional(&mut **transaction)
@@ -158,7 +163,7 @@ async fn replayed(
     let same = optional_text::<HostId>(&row, "used_by")?.as_ref() == Some(&attempt.host)
         && optional_text::<Digest>(&row, "used_key")?.as_ref() == Some(&attempt.key);
     if same && now.since(used) < REPLAY {
-        Ok(Redeemed::Enrolled(text(&row, "role")?))
+        Ok(Redeemed::Again(text(&row, "role")?))
     } else {
         Ok(Redeemed::Refused)
     }
@@ -257,6 +262,10 @@ mod tests {
         Redeemed::Enrolled("www".parse().unwrap())
     }
 
+    fn again() -> Redeemed {
+        Redeemed::Again("www".parse().unwrap())
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn t071_of_a_hundred_at_once_exactly_one_redeems_a_token() {
         let (store, _dir) = store().await;
@@ -279,7 +288,7 @@ mod tests {
         let first = attempt("local-a", b"key");
         assert_eq!(store.redeem(&first, NOW).await.unwrap(), enrolled());
         let soon = NOW.after(Duration::from_secs(599));
-        assert_eq!(store.redeem(&first, soon).await.unwrap(), enrolled());
+        assert_eq!(store.redeem(&first, soon).await.unwrap(), again());
         for (other, at) in [
             (attempt("local-a", b"other key"), soon),
             (attempt("local-b", b"key"), soon),
@@ -288,6 +297,16 @@ mod tests {
             assert_eq!(store.redeem(&other, at).await.unwrap(), Redeemed::Refused, "{other:?}");
         }
         assert_eq!(store.hosts(None).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn t082_a_revoked_host_gets_nothing_more_by_the_token_that_it_came_with() {
+        let (store, _dir) = store().await;
+        store.add_token(&token(None)).await.unwrap();
+        let first = attempt("local-a", b"key");
+        assert_eq!(store.redeem(&first, NOW).await.unwrap(), enrolled());
+        store.revoke(&first.host, "stolen", NOW).await.unwrap();
+        assert_eq!(store.redeem(&first, NOW).await.unwrap(), Redeemed::Refused);
     }
 
     #[tokio::test]
@@ -336,7 +355,7 @@ mod tests {
         // Its role stays what it is.
         assert_eq!(store.redeem(&with(b"second"), later).await.unwrap(), Redeemed::OtherKey);
         assert_eq!(store.redeem(&with(b"third"), later).await.unwrap(), enrolled());
-        assert_eq!(store.redeem(&with(b"third"), later).await.unwrap(), enrolled());
+        assert_eq!(store.redeem(&with(b"third"), later).await.unwrap(), again());
         // But not what was revoked.
         let host = "local-a".parse().unwrap();
         store.revoke(&host, "", later).await.unwrap();

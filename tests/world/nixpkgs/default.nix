@@ -60,6 +60,14 @@ let
       for program in /usr/sbin/*; do [ -e "$out/bin/''${program##*/}" ] || ln -s "$program" $out/bin/; done
     '';
 
+    # `prepare` lays GRUB's tools where only a system that has them in its path finds them.
+    grub2 = runCommand "grub-2.06" { } ''
+      mkdir -p $out/bin
+      ln -s -t $out/bin /opt/grub/*bin/grub-*
+    '';
+
+    grub2_efi = pkgs.grub2;
+
     python3 = fromBase "python3" [ "python3" ] // { withPackages = _: pkgs.python3; };
   } // lib.genAttrs [ "hello" "git" "vim" "curl" "htop" "nginx" "postgresql" "jq" "tmux" ] (name: fake name "1.0");
 in

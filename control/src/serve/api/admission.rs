@@ -35,28 +35,6 @@ impl Admission {
         let policy = self.app.aws.as_ref().map(|aws| &aws.policy.regions);
         chosen(text, policy, "region")
     }
-
-    /// The one machine that a decision is about.
-    async fn asking(&self, host: &HostId, key: &str) -> Result<PendingRecord, Status> {
-        let mut asking = self.app.store.undecided(host).await.map_err(failure::of_store)?;
-        asking.retain(|asking| asking.key.to_string().starts_with(key));
-        let first = match asking.len() {
-            0 => None,
-            1 => asking.pop(),
-            // Those who were denied stand back for the one who waits.
-            _ if key.is_empty() => {
-                let pending = self.app.store.pending().await.map_err(failure::of_store)?;
-                let mut waiting: Vec<_> =
-                    pending.into_iter().filter(|pending| pending.host == *host).collect();
-                if waiting.len() != 1 {
-                    return Err(several(host));
-                }
-                waiting.pop()
-            }
-            _ => return Err(several(host)),
-        };
-        first.ok_or_else(|| Status::not_found(format!("nobody asks to enrol as `{host}`")))
-    }
 }
 
 #[tonic::async_trait]
@@ -130,7 +108,8 @@ impl pb::admission_server::Admission for Admission {
         let asked = request.get_ref();
         let host: HostId = asked.host.parse().map_err(failure::malformed)?;
         auth::about(&request, &host);
-        let asking = self.asking(&host, &asked.key).await?;
+        let asking = self.app.store.undecided(&host).await.map_err(failure::of_store)?;
+        let asking = the_one(asking, &host, &asked.key)?;
         let given: Option<Role> = match asked.role.as_str() {
             "" => None,
             role => Some(role.parse().map_err(failure::malformed)?),
@@ -156,7 +135,8 @@ impl pb::admission_server::Admission for Admission {
         if !asked.role.is_empty() {
             return Err(Status::invalid_argument("who is denied gets no role"));
         }
-        let asking = self.asking(&host, &asked.key).await?;
+        let asking = self.app.store.deniable(&host).await.map_err(failure::of_store)?;
+        let asking = the_one(asking, &host, &asked.key)?;
         self.decide(&asking, &Decision::Deny, &decider).await?;
         info!(%host, "denied an enrolment");
         Ok(Response::new(asks(asking)))
@@ -197,9 +177,29 @@ where
     }
 }
 
-fn several(host: &HostId) -> Status {
-    let text = format!("several machines ask to enrol as `{host}`: say with which key");
-    Status::failed_precondition(text)
+/// The one machine that a decision is about.
+fn the_one(
+    mut asking: Vec<PendingRecord>,
+    host: &HostId,
+    key: &str,
+) -> Result<PendingRecord, Status> {
+    asking.retain(|asking| asking.key.to_string().starts_with(key));
+    // Those who were denied stand back for the one who was not.
+    if key.is_empty() && asking.iter().any(|asking| !asking.denied) {
+        asking.retain(|asking| !asking.denied);
+    }
+    match asking.pop() {
+        None => Err(Status::not_found(format!("nobody asks to enrol as `{host}`"))),
+        Some(only) if asking.is_empty() => Ok(only),
+        Some(last) => {
+            let keys: Vec<_> =
+                asking.iter().chain([&last]).map(|asking| asking.key.to_string()).collect();
+            Err(Status::failed_precondition(format!(
+                "several machines ask to enrol as `{host}`: say with which key, {}",
+                keys.join(" or ")
+            )))
+        }
+    }
 }
 
 fn shown(image: ImageRecord) -> pb::Image {

@@ -12,6 +12,7 @@ use tonic::Status;
 use tracing::{error, info, warn};
 
 use super::{failure, renewal};
+use crate::enrol::attempts::{Attempt, Source};
 use crate::enrol::attest::{self, Refusal};
 use crate::enrol::ca::RequestedKey;
 use crate::enrol::iid::Document;
@@ -19,6 +20,7 @@ use crate::enrol::instance::{Instances as _, Unavailable};
 use crate::serve::app::App;
 use crate::serve::auth::Topic;
 use crate::serve::aws::Aws;
+use crate::serve::limits::{self, Newcomer};
 use crate::store::{Arrival, Arrived};
 
 /// Who asks to enrol.
@@ -31,6 +33,8 @@ pub(super) struct Asking<'a> {
     pub(super) host: &'a str,
     /// Where it asks from.
     pub(super) address: IpAddr,
+    /// What is counted against that address where nothing was proved.
+    pub(super) attempt: &'a Attempt<'a, Source>,
     /// For the audit log.
     pub(super) topic: &'a Topic,
 }
@@ -41,31 +45,42 @@ pub(super) async fn enrol(
     asking: Asking<'_>,
     now: Timestamp,
 ) -> Result<pb::EnrolReply, Status> {
-    let counted = |status: Status| {
-        app.attempts.refused(asking.address, now);
+    let refused = |status: Status| {
         warn!(address = %asking.address, "refused an instance: {}", status.message());
         status
     };
     let aws = app.aws.as_ref().ok_or_else(|| {
-        counted(Status::permission_denied("instances of EC2 may not enrol here: no [aws] accounts"))
+        asking.attempt.counts();
+        refused(Status::permission_denied("instances of EC2 may not enrol here: no [aws] accounts"))
     })?;
-    let document = aws
-        .certificates
-        .open(asking.pkcs7)
-        .map_err(|error| counted(Status::unauthenticated(error.to_string())))?;
+    let document = aws.certificates.open(asking.pkcs7).map_err(|error| {
+        asking.attempt.counts();
+        refused(Status::unauthenticated(error.to_string()))
+    })?;
     let host = &document.instance;
     asking.topic.is(host);
+    // From here on this instance asks and nobody else, however many share its address. All
+    // of its attempts count, but the one that succeeds: each may cost a question to AWS.
+    let newcomer = Newcomer::Instance(host.clone());
+    let newcomer = app.limits.newcomers.begin(newcomer, now).ok_or_else(limits::too_many)?;
+    let counted = |status: Status| {
+        newcomer.counts();
+        status
+    };
+    let counted_refusal = |status: Status| counted(refused(status));
     if !asking.host.is_empty() && asking.host != host.as_str() {
-        return Err(counted(Status::invalid_argument("the document is of another host id")));
+        return Err(counted_refusal(Status::invalid_argument(
+            "the document is of another host id",
+        )));
     }
     let key = RequestedKey::from_request(asking.request)
-        .map_err(|error| counted(failure::malformed(error)))?;
+        .map_err(|error| counted_refusal(failure::malformed(error)))?;
     let doubts = judge(aws, &document, now).await.map_err(|failed| match failed {
-        Failed::Refused(refusal) => counted(Status::permission_denied(refusal.to_string())),
+        Failed::Refused(refusal) => counted_refusal(Status::permission_denied(refusal.to_string())),
         Failed::Unavailable(unavailable) => {
             // Ours to mend: permissions, credentials, the network, AWS itself.
             error!(error = &unavailable as &dyn std::error::Error, %host, "AWS could not be asked");
-            Status::unavailable("AWS could not be asked about the instance; try again")
+            counted(Status::unavailable("AWS could not be asked about the instance; try again"))
         }
     })?;
 
@@ -82,8 +97,12 @@ pub(super) async fn enrol(
         certificate_expires: issued.expires,
         issuer: issued.issuer,
     };
-    match app.store.arrive(&arrival, now).await.map_err(failure::of_store)? {
-        Arrived::Enrolled(role) => {
+    let arrived = app.store.arrive(&arrival, now).await.map_err(failure::of_store)?;
+    if matches!(arrived, Arrived::Again(_)) {
+        newcomer.counts();
+    }
+    match arrived {
+        Arrived::Enrolled(role) | Arrived::Again(role) => {
             info!(%host, %role, address = %asking.address, "enrolled");
             // Whoever had the id before is not it any more.
             app.sessions.end(host, Status::aborted("the host enrolled anew"));
@@ -98,12 +117,12 @@ pub(super) async fn enrol(
         Arrived::Waiting(reasons) => {
             let reasons = reasons.join("; ");
             warn!(%host, address = %asking.address, reasons, "an instance waits for approval");
-            Err(Status::failed_precondition(format!(
+            Err(counted(Status::failed_precondition(format!(
                 "an operator has to approve `{host}` (floe hosts approve {host}): {reasons}"
-            )))
+            ))))
         }
         Arrived::Denied => {
-            Err(counted(Status::permission_denied(format!("an operator denied `{host}`"))))
+            Err(counted_refusal(Status::permission_denied(format!("an operator denied `{host}`"))))
         }
     }
 }

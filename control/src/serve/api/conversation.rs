@@ -278,6 +278,7 @@ where
         };
         let heard = Heard {
             host: self.host.clone(),
+            role: self.role.clone(),
             activation: activation.clone(),
             at: (self.clock)(),
             said,

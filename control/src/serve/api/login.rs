@@ -10,9 +10,10 @@ use tracing::{info, warn};
 
 use super::failure;
 use crate::clock;
+use crate::enrol::attempts::Source;
 use crate::enrol::ca::RequestedKey;
 use crate::serve::app::App;
-use crate::serve::auth;
+use crate::serve::{auth, limits};
 use crate::store::OperatorCertificate;
 
 /// The handler.
@@ -35,9 +36,8 @@ impl pb::login_server::Login for Login {
     ) -> Result<Response<pb::LogInReply>, Status> {
         let (app, now) = (&self.app, clock::now());
         let (address, topic) = (auth::address(&request)?, auth::topic(&request));
-        if !app.logins.may_try(address, now) {
-            return Err(Status::resource_exhausted("too many attempts; try again in a minute"));
-        }
+        let attempt =
+            app.limits.logins.begin(Source::of(address), now).ok_or_else(limits::too_many)?;
         let pb::LogInRequest { operator: name, certificate_request, login_envelope } =
             request.into_inner();
         topic.is(&name);
@@ -46,7 +46,7 @@ impl pb::login_server::Login for Login {
         }
         // A stranger learns that it was refused, and nothing of who is an operator.
         let refused = |why: &dyn std::fmt::Display| {
-            app.logins.refused(address, now);
+            attempt.counts();
             warn!(operator = name, %address, %why, "refused a login");
             Status::unauthenticated(
                 "there is no such operator, or this is no fresh login of theirs; \
@@ -61,6 +61,9 @@ impl pb::login_server::Login for Login {
         if login.operator != name {
             return Err(refused(&"the login is another operator's"));
         }
+        // Each is kept, so that the operator's own machines could fill the disk.
+        let counted = app.limits.operators.begin(name.clone(), now).ok_or_else(limits::too_many)?;
+        counted.counts();
         let key = RequestedKey::from_request(csr).map_err(failure::malformed)?;
         let issued = app
             .authority

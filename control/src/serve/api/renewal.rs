@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::failure;
 use crate::enrol::ca::{Issued, RequestedKey};
 use crate::serve::app::App;
-use crate::serve::auth;
+use crate::serve::{auth, limits};
 use crate::store::{Renewal, Renewed};
 
 /// Gives the host a certificate for the key of `request`, if the key that it was asked
@@ -20,6 +20,8 @@ pub(super) async fn renew(
     now: Timestamp,
 ) -> Result<Issued, Status> {
     let auth::Host { id, key: presented } = host;
+    // By the key, so that who stole an older one does not keep the host from renewing.
+    let attempt = app.limits.renewals.begin(presented, now).ok_or_else(limits::too_many)?;
     let new = RequestedKey::from_request(request).map_err(failure::malformed)?;
     let issued = app
         .authority
@@ -33,7 +35,11 @@ pub(super) async fn renew(
         certificate_expires: issued.expires,
         issuer: issued.issuer,
     };
-    match app.store.renew(&renewal, now).await.map_err(failure::of_store)? {
+    let renewed = app.store.renew(&renewal, now).await.map_err(failure::of_store)?;
+    if renewed != Renewed::Renewed {
+        attempt.counts();
+    }
+    match renewed {
         Renewed::Renewed => {
             info!(host = %id, issuer = %issued.issuer, "renewed a certificate");
             Ok(issued)

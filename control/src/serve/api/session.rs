@@ -37,7 +37,8 @@ impl pb::host_session_server::HostSession for Session {
         request: Request<Streaming<pb::FromAgent>>,
     ) -> Result<Response<Self::OpenStream>, Status> {
         let ticket = self.app.sessions.ticket();
-        let HostRecord { id: host, role, standing, .. } = self.on_record(&request).await?;
+        let HostRecord { id: host, role, standing, .. } =
+            self.on_record(&request, Call::Stream).await?;
         let conversation = Conversation::new(
             host,
             role,
@@ -55,7 +56,7 @@ impl pb::host_session_server::HostSession for Session {
         &self,
         request: Request<pb::LocatePayloadRequest>,
     ) -> Result<Response<pb::LocatePayloadReply>, Status> {
-        let host = self.on_record(&request).await?.id;
+        let host = self.on_record(&request, Call::Single).await?.id;
         let payload: Digest =
             request.into_inner().payload_digest.parse().map_err(failure::malformed)?;
         let assigned = self.app.rollouts.assignment(&host);
@@ -85,12 +86,25 @@ impl pb::host_session_server::HostSession for Session {
     }
 }
 
+/// What a host calls for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    /// Its stream, which it opens anew with its newest key.
+    Stream,
+    /// Something else.
+    Single,
+}
+
 impl Session {
     /// The host that calls, if it is on record with the key that it calls with, or
     /// with the one before as long as the new one was not used: a host whose renewal
     /// was not answered has no other.
-    async fn on_record<T: Sync>(&self, request: &Request<T>) -> Result<HostRecord, Status> {
-        let host = auth::host(request)?;
+    async fn on_record<T: Sync>(
+        &self,
+        request: &Request<T>,
+        call: Call,
+    ) -> Result<HostRecord, Status> {
+        let (host, now) = (auth::host(request)?, clock::now());
         let record = self.known(&host).await?;
         match (record.key == host.key, record.standing.key_used) {
             (true, true) | (false, false) => Ok(record),
@@ -98,6 +112,14 @@ impl Session {
                 let used = self.app.store.key_is_used(&host.id, &host.key).await;
                 used.map_err(failure::of_store)?;
                 Ok(record)
+            }
+            // A host whose key was stolen may never do more than come back to its stream: it
+            // knows of no renewal.
+            (false, true) if call == Call::Stream && record.standing.has_left_its_key(now) => {
+                let reason = "a stream was opened with a key that has been replaced";
+                let noted = self.app.store.note_conflict(&host.id, reason, now).await;
+                noted.map_err(failure::of_store)?;
+                Err(renewal::conflict(&self.app, &host.id))
             }
             // A call of a connection that outlived the renewal is no second machine.
             (false, true) => {

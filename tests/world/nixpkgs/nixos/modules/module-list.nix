@@ -11,12 +11,16 @@
   ./services/misc/nix-optimise.nix
   ./services/networking/firewall.nix
   ./services/networking/sshd.nix
+  ./services/system/dbus.nix
   ./services/web-servers/nginx.nix
   ./system/activation/activation-script.nix
+  ./system/activation/pre-switch-check.nix
+  ./system/activation/switchable-system.nix
   ./system/activation/top-level.nix
   ./system/boot/etc.nix
   ./system/boot/kernel.nix
-  ./system/boot/loader.nix
+  ./system/boot/loader/grub/grub.nix
+  ./system/boot/loader/loader.nix
   ./system/boot/systemd.nix
   ./tasks/network-interfaces.nix
 ]

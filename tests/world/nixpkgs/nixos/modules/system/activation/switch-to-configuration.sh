@@ -1,8 +1,7 @@
 #!/bin/sh
 # Stand-in of NixOS' switch-to-configuration: the verbs, order of steps, messages, exit codes, lock and lists of the
 # real program (pkgs/by-name/sw/switch-to-configuration-ng/src/src/main.rs), with which an older form of this script
-# was compared case by case. Left out: fstab and swap, templates, sockets, user managers, restart of systemd itself,
-# inhibitors.
+# was compared case by case. Left out: fstab and swap, templates, sockets, user managers, restart of systemd itself.
 # Exit codes: 0; 1 usage, check, boot loader; 2 activation failed (or not NixOS); 4 a unit failed; 11 locked; 100 other init.
 out=@out@
 verb=${1-}

@@ -1,12 +1,9 @@
 # What a NixOS system consists of: nixos/modules/system/activation/top-level.nix (and switchable-system.nix for
-# `bin/switch-to-configuration`). Every path in it that a tool looks at is there.
+# `bin/switch-to-configuration`). Every path in it that a tool looks at is there, some by systemBuilderCommands.
 { config, lib, pkgs, ... }:
 with lib;
 let
   cfg = config.standin;
-  preSwitchCheck = pkgs.writeShellScript "pre-switch-checks" (
-    if cfg.checkFails then ''echo "stand-in: the check of $1 for $2 fails, as asked" >&2; exit 1'' else "exit 0"
-  );
   revision = config.system.configurationRevision;
 in
 {
@@ -33,7 +30,7 @@ in
     ln -s ${config.system.build.etc}/etc $out/etc
     ln -s ${config.system.build.units} $out/units
     ln -s ${config.system.path} $out/sw
-    ln -s /usr $out/systemd
+    ln -s ${config.systemd.package} $out/systemd
     ${config.system.systemBuilderCommands}
     echo -n ${escapeShellArg config.system.nixos.version} > $out/nixos-version
     echo -n ${escapeShellArg config.nixpkgs.hostPlatform} > $out/system
@@ -45,7 +42,7 @@ in
     sed "s|@out@|$out|g" ${./stage-2-init.sh} > $out/init
     printf '#!/bin/sh\nexit 0\n' > $out/dry-activate
     sed -e "s|@out@|$out|g" \
-      -e "s|@preSwitchCheck@|${preSwitchCheck}|" \
+      -e "s|@preSwitchCheck@|${config.system.preSwitchChecksScript}|" \
       -e "s|@installBootLoader@|${config.system.build.installBootLoader}|" \
       -e "s|@lockWaits@|${if cfg.lockWaits then "" else "--nonblock"}|" \
       ${./switch-to-configuration.sh} > $out/bin/switch-to-configuration

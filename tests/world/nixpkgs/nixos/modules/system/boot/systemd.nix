@@ -97,11 +97,24 @@ let
 in
 {
   options.systemd = {
+    package = mkOption { type = types.package; };
     services = mkOption { type = types.attrsOf (types.submodule service); default = { }; };
     timers = mkOption { type = types.attrsOf (types.submodule timer); default = { }; };
     tmpfiles.rules = mkOption { type = types.listOf types.str; default = [ ]; };
   };
   config = {
+    # The base's, under a name of its own.
+    systemd.package = pkgs.runCommand "systemd-${config.standin.systemd}" { } ''
+      mkdir -p $out
+      ln -s /usr/bin /usr/lib $out/
+    '';
+    systemd.services.standin-hang = mkIf config.standin.bootHangs {
+      description = "A boot that hangs, as asked";
+      wantedBy = [ "multi-user.target" ];
+      before = [ "network-online.target" "multi-user.target" "floe-agent.service" ];
+      script = "exec sleep infinity";
+      serviceConfig = { Type = "oneshot"; TimeoutStartSec = "infinity"; };
+    };
     systemd.timers = mapAttrs (_: s: {
       wantedBy = [ "timers.target" ];
       timerConfig.OnCalendar = s.startAt;
