@@ -37,6 +37,8 @@ pub mod output;
 pub mod paths;
 #[cfg(test)]
 mod power_cut_tests;
+#[cfg(test)]
+mod power_cut_world;
 pub mod preflight;
 pub mod process;
 pub mod record;
