@@ -205,11 +205,7 @@ impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
                 activation:% = activation, serial:% = manifest.serial, phase:% = phase;
                 "phase changed",
             );
-            let why = if let Phase::RollingBack(_, undoing) = &next.phase {
-                undoing.why.to_string()
-            } else {
-                String::new()
-            };
+            let why = next.phase.why().unwrap_or_default();
             let news = News::Entered(why);
             self.tell.tell(Progress { activation, manifest, phase, at: self.clock.now(), news });
         }

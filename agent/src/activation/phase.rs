@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use floe_proto::report;
 
+use super::reboot::list;
 use super::state::{Fault, Order, Phase, Seen, Toplevel, Trial, Undoing, Verdict, Way};
 
 impl Phase {
@@ -57,6 +58,17 @@ impl Phase {
             Self::RollingBack(..) => report::Phase::RollingBack,
             Self::Reporting(_) => report::Phase::Reporting,
         })
+    }
+
+    /// Why this is done, where that is not plain; for people.
+    pub fn why(&self) -> Option<String> {
+        if let Self::RollingBack(_, undoing) = self {
+            return Some(undoing.why.to_string());
+        }
+        let Self::Waiting(order, reasons) = self else { return None };
+        let window = order.manifest.activation.reboot.window;
+        let window = window.map_or_else(String::new, |window| format!(" ({window} UTC)"));
+        Some(format!("it needs a reboot: {}; the window{window} is not open", list(reasons)))
     }
 
     /// What is in flight: which order, if it was believed.

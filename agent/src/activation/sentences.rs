@@ -198,6 +198,8 @@ fn a_window_that_is_closed_is_waited_for_and_then_all_is_looked_at_again() {
     let noon = "2026-11-27T12:00:00Z".parse().unwrap();
     let waiting = at(Phase::Building(Box::new(order))).on(built(), noon);
     assert!(matches!(waiting.effect(), Effect::Perform(Task::AwaitWindow(_))));
+    let why = waiting.phase.why().unwrap();
+    assert_eq!(why, "it needs a reboot: kernel; the window (02:00-04:00 UTC) is not open");
     let open = "2026-11-28T02:00:00Z".parse().unwrap();
     let building = waiting.on(Event::WindowOpened, open);
     assert!(matches!(building.effect(), Effect::Perform(Task::Build(_))));
