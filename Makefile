@@ -12,7 +12,7 @@ WITH_HOSTS := $(if $(AS_ROOT),--config 'target."cfg(unix)".runner = "$(AS_ROOT)"
 
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo test bench lint guards catalogue fuzz world build
+.PHONY: help demo test bench chaos lint guards catalogue fuzz world build
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ test: build ## Every unit, property and end-to-end test
 bench: world ## Sizes and times, into target/bench.json
 	@cargo build --release -p floe-agent -p floe
 	FLOE_BIN=$${CARGO_TARGET_DIR:-target}/release/floe cargo run --quiet $(WITH_HOSTS) -p floe-tests --bin bench
+
+chaos: world build ## Kill agents, guards and switches and cut the power; KILLS=200 SEED=n
+	@cargo run --quiet $(WITH_HOSTS) -p floe-tests --bin chaos -- --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
 
 lint: ## Format and clippy, warnings denied
 	@cargo fmt --all -- --check

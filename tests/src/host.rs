@@ -222,6 +222,13 @@ impl Host {
         Assassin { child, lines, phase: phase.to_owned() }
     }
 
+    /// A command that runs on it as root.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.machine(&["exec", &self.name]);
+        command.args(arguments);
+        command
+    }
+
     /// The journal of the machine, for who wants to know why a story failed.
     pub async fn journal(&self) -> String {
         script::run(&mut self.machine(&["log", &self.name, "-o", "short-monotonic"])).await

@@ -27,7 +27,7 @@
 //! | [`aws`] | the metadata service and EC2's API, where a story wants them |
 //! | [`attacker`] | who owns the control plane, or the bucket |
 //!
-//! [`guards`] is the list of what the tests stand for; `make guards` proves it.
+//! [`chaos`] kills at moments that a seed chooses. [`guards`] is the list of what the tests stand for; `make guards` proves it.
 //! [`catalogue`] says which case of `docs/trust.md` has which test.
 
 #![allow(
@@ -42,6 +42,7 @@
 pub mod attacker;
 pub mod aws;
 pub mod catalogue;
+pub mod chaos;
 pub mod control_plane;
 pub mod guards;
 pub mod host;

@@ -188,11 +188,14 @@ impl World {
 
     /// Waits until an activation of `serial` on `host` has ended; gives its outcome.
     pub async fn ends(&self, host: &Host, serial: u64) -> String {
-        eventually(&format!("{} to end serial {serial}", host.name()), async || {
-            let activation = self.activation(host, serial).await?;
-            activation["outcome"].as_str().map(str::to_owned)
-        })
-        .await
+        let what = format!("{} to end serial {serial}", host.name());
+        eventually(&what, async || self.outcome(host, serial).await).await
+    }
+
+    /// How an activation of `serial` on `host` ended, if one has.
+    pub async fn outcome(&self, host: &Host, serial: u64) -> Option<String> {
+        let activation = self.activation(host, serial).await?;
+        activation["outcome"].as_str().map(str::to_owned)
     }
 
     /// Waits until `host` has confirmed `serial`.
