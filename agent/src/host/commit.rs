@@ -62,7 +62,7 @@ pub async fn install(
     };
     match boot.anew(paths).await? {
         // An installer may end well and have written nothing (nixpkgs#189966).
-        Ended::Exit(0) if menu::boots_another(toplevel) => {
+        Ended::Exit(0) if menu::boots(toplevel) == Some(false) => {
             Err(Error::NoBootEntry("GRUB's menu boots another system".to_owned()))
         }
         Ended::Exit(0) => Ok(()),

@@ -27,9 +27,7 @@ pub fn inits(system: &Toplevel) -> Vec<PathBuf> {
     [init.canonicalize().ok(), Some(init)].into_iter().flatten().collect()
 }
 
-/// Whether the menu boots something else than `system`. Where there is none, or it does not
-/// tell, nobody knows.
-pub fn boots_another(system: &Toplevel) -> bool {
-    let menu = read().ok().flatten().unwrap_or_default();
-    menu.boots_by_default(&inits(system)) == Some(false)
+/// Whether the menu boots `system`. Where there is none, or it does not tell, nobody knows.
+pub fn boots(system: &Toplevel) -> Option<bool> {
+    read().ok()??.boots_by_default(&inits(system))
 }

@@ -9,7 +9,7 @@ use super::commit::{self, commit};
 use super::paths::Paths;
 use super::switch::{self, Switch};
 use super::trial::Action;
-use super::{loader, output, roots, system, timer};
+use super::{loader, menu, output, roots, system, timer};
 use crate::activation::state::{Fault, Toplevel, Trial, Undoing};
 use crate::activation::verdict;
 use crate::telemetry::Chain;
@@ -50,7 +50,7 @@ pub async fn revert(
     // By a reboot, the menu still lists the candidate.
     let menu_is_old = undoing.boot || trial.is_by_reboot();
     if menu_is_old || system::profile().as_ref() != Some(&before.profile) {
-        commit(&before.profile, activation, "revert-boot", paths).await?;
+        commit_back(trial, paths).await?;
     }
     if let Err(error) = timer::disarm(activation).await {
         // Its guard finds that there is nothing left to do, or is who does this.
@@ -69,11 +69,28 @@ async fn reboot_back(
     let before = &trial.before;
     withdraw().await?;
     if undoing.boot || system::profile().as_ref() != Some(&before.profile) {
-        commit(&before.profile, &trial.order.activation, "revert-boot", paths).await?;
+        commit_back(trial, paths).await?;
     }
     match loader::reboot().await {
         Ok(never) => match never {},
         Err(error) => Err(commit::Error::NotBack(Fault::of(&error))),
+    }
+}
+
+/// Makes the old system what boots. That no menu can be written is no reason to give up where
+/// the one that is there boots it: what kept the new system out, such as a full `/boot`, keeps
+/// out the old one too.
+async fn commit_back(trial: &Trial, paths: &Paths) -> Result<(), commit::Error> {
+    let profile = &trial.before.profile;
+    match commit(profile, &trial.order.activation, "revert-boot", paths).await {
+        Err(error @ commit::Error::NoBootEntry(_))
+            if menu::boots(profile) == Some(true)
+                && system::profile().as_ref() == Some(profile) =>
+        {
+            log::warn!("the boot menu boots `{profile}` already: {}", Chain(&error));
+            Ok(())
+        }
+        done => done,
     }
 }
 
