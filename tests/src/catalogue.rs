@@ -48,11 +48,15 @@ fn test_name(line: &str) -> Option<&str> {
     (ids(name).next().is_some()).then_some(name)
 }
 
-/// The numbers at the beginning of a test's name.
+/// The numbers at the beginning of a test's name: `t013` of a case, `c07` of a crash point.
 fn ids(name: &str) -> impl Iterator<Item = String> {
     let is_id = |word: &&str| {
-        word.strip_prefix('t')
-            .is_some_and(|digits| digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit()))
+        let of = |kind: char, length: usize| {
+            word.strip_prefix(kind).is_some_and(|digits| {
+                digits.len() == length && digits.bytes().all(|b| b.is_ascii_digit())
+            })
+        };
+        of('t', 3) || of('c', 2)
     };
     name.split('_').take_while(is_id).map(str::to_uppercase).collect::<Vec<_>>().into_iter()
 }
@@ -78,7 +82,7 @@ fn row(line: &str) -> Option<[&str; 4]> {
     let cells: Vec<_> = line.strip_prefix('|')?.strip_suffix('|')?.split('|').collect();
     let [id, what, tests, note] = cells.try_into().ok()?;
     let row = [id, what, tests, note].map(str::trim);
-    row[0].strip_prefix('T')?.parse::<u16>().ok()?;
+    row[0].strip_prefix(['T', 'C'])?.parse::<u16>().ok()?;
     Some(row)
 }
 
@@ -94,16 +98,24 @@ mod tests {
     #[test]
     fn every_case_of_trust_has_one_row() {
         let trust = fs::read_to_string(repository_root().join("docs/trust.md")).unwrap();
-        let begin = trust.find("### A. Trust and manifest").unwrap();
-        let end = trust.find("### E. Agent faults").unwrap();
-        let cases = trust[begin..end].lines().filter_map(|line| {
-            line.strip_prefix("|T").and_then(|rest| rest.split_once('|')).map(|(id, _)| id)
+        let between = |begin: &str, end: &str| {
+            trust[trust.find(begin).unwrap()..trust.find(end).unwrap()].lines()
+        };
+        let cases =
+            between("### A. Trust and manifest", "### F. Control plane").filter_map(|line| {
+                line.strip_prefix("|T")
+                    .and_then(|rest| rest.split_once('|'))
+                    .map(|(id, _)| format!("T{id}"))
+            });
+        let points = between("### 4.4 Crash points", "## 5. Test catalogue").filter_map(|line| {
+            let number = line.strip_prefix("| C")?.split_once(' ')?.0;
+            Some(format!("C{:02}", number.parse::<u8>().ok()?))
         });
         let page = page();
         let rows: Vec<_> = page.lines().filter_map(row).map(|[id, ..]| id).collect();
-        for case in cases {
-            let count = rows.iter().filter(|id| id[1..] == *case).count();
-            assert_eq!(count, 1, "T{case} in docs/catalogue.md");
+        for case in cases.chain(points) {
+            let count = rows.iter().filter(|id| **id == case).count();
+            assert_eq!(count, 1, "{case} in docs/catalogue.md");
         }
     }
 
@@ -125,6 +137,6 @@ mod tests {
         let page = "| T086 | what | old | why |\n| no row |\n| T087 | | gone | |\n| T086 | | | not built yet |\n";
         let expected = "| T086 | what | `a: t085_t086_x` | why |\n| no row |\n| T087 |  |  |  |\n| T086 |  | `a: t085_t086_x` |  |\n";
         assert_eq!(written(page, &covered), expected);
-        assert_eq!(ids("t085_t086_x_t1").collect::<Vec<_>>(), ["T085", "T086"]);
+        assert_eq!(ids("t085_c07_x_t1").collect::<Vec<_>>(), ["T085", "C07"]);
     }
 }

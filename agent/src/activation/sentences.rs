@@ -214,7 +214,7 @@ fn a_busy_machine_is_waited_for() {
 }
 
 #[test]
-fn the_guard_leaves_alone_what_is_confirmed_or_somebody_elses() {
+fn c22_the_guard_leaves_alone_what_is_confirmed_or_somebody_elses() {
     let ours = "7-a".parse().unwrap();
     let other = "8-a".parse().unwrap();
     assert!(at(Phase::Probation(trial())).fired(&ours).is_some());
@@ -318,7 +318,7 @@ fn a_refused_assignment_is_reported_and_nothing_is_fetched() {
 }
 
 #[test]
-fn a_machine_in_somebody_elses_hands_is_let_go() {
+fn t105_a_machine_in_somebody_elses_hands_is_let_go() {
     let undoing = Undoing { why: Fault::new("x"), boot: false, failures: 0, reboot: false };
     for phase in [
         Phase::Disarming(trial(), Verdict::Proven),

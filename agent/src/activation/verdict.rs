@@ -132,13 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn what_had_failed_before_does_not_count() {
+    fn t107_what_had_failed_before_does_not_count() {
         assert_eq!(judge(&after(Ended::Exit(0))), Ok(()));
         assert_eq!(judge(&after(Ended::Exit(4))), Ok(()));
     }
 
     #[test]
-    fn a_unit_that_newly_failed_is_named_even_where_the_status_is_zero() {
+    fn t107_a_unit_that_newly_failed_is_named_even_where_the_status_is_zero() {
         let mut after = after(Ended::Exit(0));
         after.failed.insert("nginx.service".into());
         assert_eq!(judge(&after).unwrap_err(), "unit `nginx.service` failed");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_of_zero_is_not_believed_against_the_machine() {
+    fn t107_a_status_of_zero_is_not_believed_against_the_machine() {
         let mut elsewhere = after(Ended::Exit(0));
         elsewhere.running = Some(toplevel("old"));
         assert!(judge(&elsewhere).is_err());
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_end_is_a_failure() {
+    fn t107_every_other_end_is_a_failure() {
         for ended in [
             Ended::Exit(1),
             Ended::Exit(2),

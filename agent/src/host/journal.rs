@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn who_did_not_see_the_newest_state_does_not_write() {
+    fn c31_who_did_not_see_the_newest_state_does_not_write() {
         let dir = tempfile::tempdir().unwrap();
         let (mut agent, _) = HostJournal::open(RealDisk, dir.path()).unwrap();
         agent.write_now(&state(1)).unwrap();
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn while_the_guard_holds_the_journal_nobody_else_writes() {
+    fn c31_while_the_guard_holds_the_journal_nobody_else_writes() {
         let dir = tempfile::tempdir().unwrap();
         let (mut agent, _) = HostJournal::open(RealDisk, dir.path()).unwrap();
         let (mut guard, _) = HostJournal::hold(RealDisk, dir.path()).unwrap();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_floors_are_never_empty_floors_not_even_after_what_follows() {
+    fn c29_lost_floors_are_never_empty_floors_not_even_after_what_follows() {
         for lost in [&["floors", "floors.previous"][..], &[]] {
             let dir = scene();
             damage(dir.path(), &BOTH_STATES);

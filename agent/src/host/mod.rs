@@ -23,7 +23,11 @@ pub mod build;
 pub mod checks;
 pub mod clock;
 pub mod commit;
+#[cfg(test)]
+mod crash_points;
 pub mod disk;
+#[cfg(test)]
+mod doom;
 pub mod fetch;
 pub mod grub;
 pub mod guard;

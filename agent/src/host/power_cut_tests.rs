@@ -9,7 +9,8 @@
 use floe_proto::report::Outcome;
 use proptest::prelude::*;
 
-use super::power_cut_world::{Doom, How, When, World};
+use super::doom::{Doom, How, When};
+use super::power_cut_world::World;
 use crate::activation::played::{new, old};
 use crate::activation::reboot::Reason;
 use crate::activation::state::Way;
@@ -17,15 +18,13 @@ use crate::activation::state::Way;
 /// Lives through `dooms`, and then undisturbed to the end; checks the end.
 async fn endure(world: &World, dooms: &[Doom]) {
     for doom in dooms {
-        if world.live(Some(*doom)).await {
+        world.doom(&[*doom]);
+        if world.live().await {
             break;
         }
     }
-    let mut lives = 0;
-    while !world.live(None).await {
-        lives += 1;
-        assert!(lives < 20, "never comes to an end: {world:?}");
-    }
+    world.doom(&[]);
+    world.live_to_the_end().await;
     let inner = world.inner();
     let is = [&inner.machine.running, &inner.machine.profile, &inner.machine.default];
     let last = inner.reports.last().expect("a report");

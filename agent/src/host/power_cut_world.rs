@@ -2,13 +2,17 @@
 //! and journal over a disk that loses what was not synced, and a played machine.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
+use floe_proto::admit::Floors;
 use floe_proto::id::ActivationId;
 use floe_proto::time::Timestamp;
 use floe_proto::verify;
 use tokio::sync::{Notify, watch};
 
+use super::doom::{Doing, Doom, How, When};
 use super::guard;
 use super::journal::{HostJournal, Loss};
 use super::lossy::LossyDisk;
@@ -20,34 +24,6 @@ use crate::activation::ports::{Assignment, Clock, Machine, Progress, Reports, Te
 use crate::activation::state::{Fault, Report, Seen, State, Way};
 use crate::testing::trust;
 
-/// What goes wrong in one life of the agent's process.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Doom {
-    /// The power fails before a step of the disk.
-    AtStep(u32),
-    /// At an effect, counted from the start of the process.
-    AtEffect { number: u32, when: When, how: How },
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum When {
-    Before,
-    Half,
-    After,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum How {
-    Killed,
-    PowerCut,
-    /// The effect says that it failed; the process lives on.
-    Fails,
-    /// The dead man's timer fires, and its guard acts, while the agent is at work.
-    TimerFires,
-    /// The agent is killed, and the guards of this boot have their turn before it is back.
-    KilledAndGuarded,
-}
-
 /// All that the process does not own.
 #[derive(Clone, Debug)]
 pub(super) struct World(Arc<Mutex<Inner>>, Arc<Notify>);
@@ -58,12 +34,16 @@ pub(super) struct Inner {
     disk: LossyDisk,
     /// Whose timer is armed.
     timer: Option<ActivationId>,
-    doom: Option<Doom>,
+    dooms: Vec<Doom>,
     effects: u32,
     died: Option<How>,
     /// What was gone back from.
     left: Vec<ActivationId>,
+    /// How often the new system was switched to.
+    pub(super) switches: u32,
     pub(super) reports: Vec<Report>,
+    /// How far the clock is ahead, every other time that it is looked at.
+    pub(super) jump: Duration,
     chance: u32,
 }
 
@@ -75,11 +55,13 @@ impl World {
                 machine,
                 disk: LossyDisk::default(),
                 timer: None,
-                doom: None,
+                dooms: Vec::new(),
                 effects: 0,
                 died: None,
                 left: Vec::new(),
+                switches: 0,
                 reports: Vec::new(),
+                jump: Duration::ZERO,
                 chance: chance | 1,
             })),
             Arc::new(Notify::new()),
@@ -96,17 +78,37 @@ impl World {
         std::future::pending().await
     }
 
+    /// What is to go wrong from now on, each once.
+    pub(super) fn doom(&self, dooms: &[Doom]) {
+        let mut inner = self.inner();
+        inner.dooms = dooms.to_vec();
+        inner.disk.fail_after(dooms.iter().find_map(|doom| match doom {
+            Doom::AtStep(steps) => Some(*steps),
+            Doom::AtEffect { .. } | Doom::In(..) => None,
+        }));
+    }
+
+    /// Lives on, life after life, until the activation has come to its end.
+    pub(super) async fn live_to_the_end(&self) {
+        let mut lives = 0;
+        while !self.live().await {
+            lives += 1;
+            assert!(lives < 20, "never comes to an end: {self:?}");
+        }
+    }
+
+    /// What the host never goes below, as its disk says.
+    pub(super) fn floors(&self) -> Floors {
+        let disk = self.inner().disk.clone();
+        HostJournal::open(disk, Path::new("/state")).unwrap().1.state.floors
+    }
+
     /// Lives one life of the process; true where the activation came to its end in it.
-    pub(super) async fn live(&self, doom: Option<Doom>) -> bool {
+    pub(super) async fn live(&self) -> bool {
         let disk = {
             let mut inner = self.inner();
-            (inner.effects, inner.died, inner.doom) = (0, None, doom);
+            (inner.effects, inner.died) = (0, None);
             inner.machine.restart_process();
-            let steps = match doom {
-                Some(Doom::AtStep(steps)) => Some(steps),
-                Some(Doom::AtEffect { .. }) | None => None,
-            };
-            inner.disk.fail_after(steps);
             inner.disk.clone()
         };
         let Signed { envelope, created, believed } = SIGNED.clone();
@@ -118,7 +120,7 @@ impl World {
         let ports = Ports {
             machine: Hand(self.clone()),
             journal,
-            clock: At(created),
+            clock: Jumping(created, self.clone(), AtomicBool::default()),
             reports: self.clone(),
             tell: self.clone(),
             door: Door { host: trust::host(), closed: None },
@@ -206,6 +208,11 @@ static SIGNED: LazyLock<Signed> = LazyLock::new(|| {
 });
 
 impl Inner {
+    fn take_doom(&mut self, doing: Doing) -> Option<(When, How)> {
+        let at = self.dooms.iter().position(|doom| doom.at(self.effects, doing).is_some())?;
+        self.dooms.remove(at).at(self.effects, doing)
+    }
+
     fn lose_what_is_not_synced(&mut self) {
         self.timer = None;
         let mut chance = self.chance;
@@ -226,12 +233,7 @@ impl Machine for Hand {
         let doom = {
             let mut inner = self.0.inner();
             inner.effects += 1;
-            match inner.doom {
-                Some(Doom::AtEffect { number, when, how }) if number == inner.effects => {
-                    Some((when, how))
-                }
-                Some(Doom::AtEffect { .. } | Doom::AtStep(_)) | None => None,
-            }
+            inner.take_doom(task.into())
         };
         let Some((when, how)) = doom else { return self.0.do_it(task, false).await };
         match (when, how) {
@@ -300,6 +302,7 @@ impl Inner {
             | Task::Prove(_)
             | Task::Commit(_) => {}
         }
+        self.switches += u32::from(matches!(task, Task::Try(_)));
         let done = self.machine.perform(task, half);
         if !self.machine.armed {
             self.timer = None;
@@ -310,12 +313,33 @@ impl Inner {
 
 impl Reports for World {
     async fn deliver(&self, report: &Report) {
+        let doom = self.inner().take_doom(Doing::Report);
+        match doom {
+            Some((_, How::TimerFires)) => self.timer_fires().await,
+            Some((When::Before, how)) => return self.die(how).await,
+            Some((When::Half | When::After, _)) | None => {}
+        }
         self.inner().reports.push(report.clone());
+        match doom {
+            Some((_, How::TimerFires)) | None => {}
+            Some((_, how)) => self.die(how).await,
+        }
     }
 }
 
 impl Tell for World {
     fn tell(&self, _: Progress) {}
+}
+
+/// A clock that is set again and again.
+struct Jumping(Timestamp, World, AtomicBool);
+
+impl Clock for Jumping {
+    fn now(&self) -> Timestamp {
+        let Self(now, world, is_ahead) = self;
+        let jump = world.inner().jump;
+        if is_ahead.fetch_not(Ordering::Relaxed) { *now } else { now.after(jump) }
+    }
 }
 
 struct At(Timestamp);

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_busy_only_while_somebody_holds_it() {
+    fn t105_a_lock_is_busy_only_while_somebody_holds_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         assert!(!is_locked(&path).unwrap());

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_torn_at_any_byte_gives_way_to_the_one_before_it() {
+    fn c29_a_file_torn_at_any_byte_gives_way_to_the_one_before_it() {
         let dir = tempfile::tempdir().unwrap();
         written(dir.path(), 2);
         let whole = fs::read(dir.path().join("x")).unwrap();
