@@ -1,4 +1,5 @@
-"""Kills the agent with SIGKILL as soon as its journal says the phase that is the first argument.
+"""Kills the agent with SIGKILL as soon as its journal says the phase that is the first argument; with `tell` as the
+second, only says so.
 
 Looks without pause: some phases take a millisecond, and nothing announces them.
 """
@@ -16,6 +17,10 @@ while True:
                 break
     except FileNotFoundError:
         pass
+
+if sys.argv[2:] == ["tell"]:
+    print("killed", flush=True)
+    sys.exit()
 
 for process in glob.glob("/proc/[0-9]*"):
     try:

@@ -205,9 +205,20 @@ impl Host {
     ///
     /// Where it cannot be started.
     pub async fn kill_agent_in(&self, phase: &str) -> Assassin {
+        self.lie_in_wait(&[phase]).await
+    }
+
+    /// Returns when it watches; [`Assassin::strikes`] then returns as soon as the journal
+    /// says `phase`, and the killing is left to the story.
+    pub async fn watch_for(&self, phase: &str) -> Assassin {
+        self.lie_in_wait(&[phase, "tell"]).await
+    }
+
+    async fn lie_in_wait(&self, arguments: &[&str]) -> Assassin {
         let script = include_str!("assassin.py");
         let mut child = self
-            .machine(&["exec", &self.name, "python3", "-", phase])
+            .command(&["python3", "-"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -219,7 +230,7 @@ impl Host {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let watching = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap();
         assert_eq!(watching.as_deref(), Some("watching"));
-        Assassin { child, lines, phase: phase.to_owned() }
+        Assassin { child, lines, phase: arguments.join(" ") }
     }
 
     /// A command that runs on it as root.

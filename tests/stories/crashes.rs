@@ -69,7 +69,7 @@ killed_while! {
 }
 
 #[tokio::test]
-async fn t106_a_switch_that_changes_the_agents_own_unit_is_finished_by_the_new_agent() {
+async fn c13_t106_a_switch_that_changes_the_agents_own_unit_is_finished_by_the_new_agent() {
     let world = World::of(&[(WWW, 1)]).await;
     let [host] = world.hosts.as_slice() else { panic!("one host") };
     world.repository.change(WWW, &version(1));
@@ -108,7 +108,7 @@ async fn t121_the_control_plane_is_killed_in_the_middle_and_the_rollout_goes_on(
 }
 
 #[tokio::test]
-async fn t099_a_power_cut_during_the_trial_is_a_rollback() {
+async fn c15_t099_a_power_cut_during_the_trial_is_a_rollback() {
     let mut world = World::of(&[(WWW, 1)]).await;
     world.repository.change(WWW, &version(1));
     world.push(WWW).await.succeeded();
@@ -126,6 +126,52 @@ async fn t099_a_power_cut_during_the_trial_is_a_rollback() {
     assert_eq!(world.hosts[0].state().await, before);
     let shown = world.ends(&world.hosts[0], 2).await;
     assert_eq!(shown, "rolled_back");
+}
+
+/// The power fails in `phase`, and comes back. The host ends settled on one of both systems,
+/// and says on which.
+async fn rebooted_while(phase: &str, change: &str) -> (World, String) {
+    let mut world = World::of(&[(WWW, 1)]).await;
+    world.repository.change(WWW, &version(1));
+    world.push(WWW).await.succeeded();
+    let before = world.hosts[0].state().await;
+    world.repository.change(WWW, change);
+    let watch = world.hosts[0].watch_for(phase).await;
+    let push = ["push", WWW, "--output", "json"];
+    world.operator().floe(&push).await.succeeded();
+    watch.strikes().await;
+
+    world.hosts[0].cut_power().await;
+    world.hosts[0].boot().await;
+
+    let outcome = world.ends(&world.hosts[0], 2).await;
+    world.hosts[0].comes_to_rest().await;
+    let state = world.hosts[0].state().await;
+    assert!(state.is_settled(), "{state:?}");
+    assert_eq!(state == before, outcome == "rolled_back", "{outcome}: {state:?}");
+    (world, outcome)
+}
+
+#[tokio::test]
+async fn c11_t100_a_power_cut_during_the_switch_is_a_rollback() {
+    let slow = format!("{}\n  standin.activationDelay = 2;", version(2));
+    let (world, outcome) = rebooted_while("trying", &slow).await;
+    assert_eq!(outcome, "rolled_back");
+    takes_the_next_version(&world).await;
+}
+
+#[tokio::test]
+async fn c18_t100_a_power_cut_during_the_commit_leaves_one_system_or_the_other() {
+    let (world, outcome) = rebooted_while("committing", &version(2)).await;
+    assert!(["rolled_back", "confirmed"].contains(&&*outcome), "{outcome}");
+    takes_the_next_version(&world).await;
+}
+
+#[tokio::test]
+async fn c24_t100_a_power_cut_on_the_way_back_leads_there() {
+    let (world, outcome) = rebooted_while("rolling-back", &crate::sick_version()).await;
+    assert_eq!(outcome, "rolled_back");
+    takes_the_next_version(&world).await;
 }
 
 /// A host in probation of version 2, which it has to prove for eight seconds, and what
@@ -169,18 +215,18 @@ async fn goes_back(world: &World, before: &State, outcome: &str) {
     assert_eq!(world.ends(host, 2).await, outcome);
     host.comes_to_rest().await;
     assert_eq!(host.state().await, *before);
+    world.repository.edit_host_toml(WWW, "soak = \"8s\"", "soak = \"1s\"");
     takes_the_next_version(world).await;
 }
 
 async fn takes_the_next_version(world: &World) {
-    world.repository.edit_host_toml(WWW, "soak = \"8s\"", "soak = \"1s\"");
     world.repository.change(WWW, &version(3));
     world.push(WWW).await.succeeded();
     assert!(world.hosts[0].state().await.is_settled());
 }
 
 #[tokio::test]
-async fn t110_an_agent_that_never_comes_back_is_gone_back_from_in_time() {
+async fn c15_t110_an_agent_that_never_comes_back_is_gone_back_from_in_time() {
     let (world, before) = in_probation("", "").await;
     world.hosts[0].shell(GONE).await;
     goes_back(&world, &before, "rolled_back").await;
@@ -209,11 +255,12 @@ async fn t105_a_human_who_switches_the_machine_in_probation_is_left_alone() {
     host.comes_to_rest().await;
     host.has_no_guard().await;
     assert_eq!(host.state().await, humans);
+    world.repository.edit_host_toml(WWW, "soak = \"8s\"", "soak = \"1s\"");
     takes_the_next_version(&world).await;
 }
 
 #[tokio::test]
-async fn t102_a_full_disk_does_not_stop_the_way_back() {
+async fn c30_t102_a_full_disk_does_not_stop_the_way_back() {
     let small = "  services.floe-agent.settings.min_free_bytes = 0;";
     let world = World::of(&[(WWW, 1)]).await;
     let host = &world.hosts[0];
@@ -252,6 +299,7 @@ async fn c29_a_trial_whose_journal_is_lost_is_gone_back_from() {
     host.has_no_guard().await;
     host.shell(BACK).await;
     world.await_online().await;
+    world.repository.edit_host_toml(WWW, "soak = \"8s\"", "soak = \"1s\"");
     takes_the_next_version(&world).await;
 }
 

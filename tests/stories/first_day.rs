@@ -45,7 +45,7 @@ async fn a_second_push_replaces_the_first_and_keeps_its_generation() {
 }
 
 #[tokio::test]
-async fn a_push_of_what_runs_already_starts_no_nix() {
+async fn t120_a_push_of_what_runs_already_starts_no_nix() {
     let world = World::of(&[(WWW, 1)]).await;
     let [host] = world.hosts.as_slice() else { panic!("one host") };
     world.repository.change(WWW, &version(1));

@@ -16,6 +16,7 @@ mod certificates;
 mod crashes;
 mod enrolling;
 mod first_day;
+mod new_systems;
 mod offline;
 mod operators;
 mod rebooting;

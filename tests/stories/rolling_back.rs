@@ -134,7 +134,7 @@ async fn a_health_check_that_fails_in_mid_soak_sends_the_host_back() {
 }
 
 #[tokio::test]
-async fn a_boot_loader_that_fails_is_undone() {
+async fn t107_a_boot_loader_that_fails_is_undone() {
     let scene = Scene::set().await;
     scene.world.repository.change(WWW, "  standin.bootloaderFails = true;");
 
@@ -157,7 +157,7 @@ async fn t114_a_system_without_the_agent_is_not_switched_to() {
 }
 
 #[tokio::test]
-async fn a_switch_lock_that_somebody_holds_is_waited_for_on_the_way_back() {
+async fn t105_a_switch_lock_that_somebody_holds_is_waited_for_on_the_way_back() {
     let scene = Scene::set().await;
     let sick_later =
         "  systemd.services.website.environment = { VERSION = \"later\"; SICK_AFTER = \"1\"; };";

@@ -12,13 +12,14 @@ use crate::world::World;
 /// How often the control plane is asked. Each time is a `floe` that is started.
 const GLANCE: Duration = Duration::from_millis(400);
 
-/// Lets the agent be started again that a reaper made stay away.
+const NO_GUARD: &str = "! systemctl list-units --all --no-legend 'floe-guard-*' | grep -q .";
+
+/// Lets the agent be started again that a reaper made stay away, where no guard acts any more.
 const BACK: &str = "
+    if systemctl list-units --all --no-legend 'floe-guard-*' | grep -q .; then exit 1; fi
     rm -rf /run/systemd/system/floe-agent.service.d
     systemctl daemon-reload
     systemctl start floe-agent.service";
-
-const NO_GUARD: &str = "! systemctl list-units --all --no-legend 'floe-guard-*' | grep -q .";
 
 /// One host, and what it is made to run.
 #[derive(Debug)]
@@ -90,9 +91,11 @@ impl<'a> Lane<'a> {
             from = reaper::writes(&self.host).await;
         }
         if self.gone {
-            eventually("the guard to end", async || self.host.holds(NO_GUARD).await.then_some(()))
-                .await;
-            self.host.shell(BACK).await;
+            // The guard may have to reboot it.
+            eventually("the agent to be let back", async || {
+                self.host.holds(BACK).await.then_some(())
+            })
+            .await;
             self.gone = false;
         }
         let outcome = self.outcome(serial).await;
