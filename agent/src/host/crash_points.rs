@@ -214,11 +214,9 @@ fn c31_where_the_timer_fires_while_the_agent_is_at_work_one_of_both_acts() {
     for doing in [Fetch, Unpack, Build, Arm, Try, Prove, Disarm, Commit, Report] {
         for when in [Before, Half, After] {
             let world = ends(Way::Switch, &[In(doing, when, TimerFires)]);
-            let expected = match doing {
-                // It was armed, and it found the trial: the agent is overtaken.
-                Arm | Try | Prove => RolledBack,
-                _ => Confirmed,
-            };
+            // Where it was armed and found the trial, the agent is overtaken.
+            let is_overtaken = [Arm, Try, Prove].contains(&doing);
+            let expected = if is_overtaken { RolledBack } else { Confirmed };
             assert_eq!(outcome(&world), expected, "{doing:?} {when:?}");
         }
     }
