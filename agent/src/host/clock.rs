@@ -6,6 +6,7 @@ use floe_proto::admit::Floors;
 use floe_proto::time::Timestamp;
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
+use tokio::time::{sleep, timeout};
 
 use super::system;
 use crate::activation::ports::Clock;
@@ -66,6 +67,28 @@ impl TimeProvider for TlsClock {
     }
 }
 
+/// How long a clock that was not set yet is waited for: about as long as NTP takes to come up
+/// after a boot (docs/trust.md 2.7).
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// By how much no two clocks agree, as where a manifest is judged (docs/trust.md 2.5).
+const SKEW: Duration = Duration::from_secs(300);
+
+/// Waits while the machine's clock shows less than `signed`, a time that has been; not for
+/// ever, since the update that is held up may be what mends the clock. Whether it is set.
+pub async fn is_set(signed: Timestamp) -> bool {
+    settles(|| machine().after(SKEW) >= signed).await
+}
+
+async fn settles(is_right: impl Fn() -> bool) -> bool {
+    let waiting = async {
+        while !is_right() {
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.is_ok()
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the port that reads the clock")]
 fn machine() -> Timestamp {
     SystemTime::now().into()
@@ -98,6 +121,14 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t036_a_clock_that_is_set_late_is_waited_for_and_one_that_never_is_holds_nothing_up() {
+        let begun = tokio::time::Instant::now();
+        assert!(settles(|| begun.elapsed() > minutes(1)).await);
+        assert!(begun.elapsed() < PATIENCE);
+        assert!(!settles(|| false).await);
     }
 
     fn minutes(minutes: u64) -> Duration {

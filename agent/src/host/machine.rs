@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use super::clock::HostClock;
+use super::clock::{self, HostClock};
 use super::commit::{self, commit};
 use super::fetch::fetch;
 use super::paths::{AGENT, Paths, source};
@@ -90,6 +90,12 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
     }
 
     async fn build(&self, order: &Order) -> Result<Event, Fault> {
+        if !clock::is_set(order.manifest.created).await {
+            let line =
+                "this host's clock shows a time before the bundle was made; going on all the same";
+            log::warn!("{line}");
+            self.wrote(order, report::Phase::Building, vec![line.to_owned()]);
+        }
         when_nobody_switches(|| preflight::room(&self.paths)).await?;
         let tell = |lines| self.wrote(order, report::Phase::Building, lines);
         let built = build::build(order, &self.paths, tell).await;
