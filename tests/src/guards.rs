@@ -14,7 +14,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Guard {
-    /// The cases of `docs/trust.md` that it is there for, such as `t013`; may be empty
+    /// The cases of `docs/trust.md` that it is there for, such as `t013` or `c21`; may be empty
     /// for what the catalogue does not name.
     #[serde(default)]
     pub ids: Vec<String>,
@@ -106,8 +106,12 @@ mod tests {
         for guard in read(&repository_root()) {
             assert!(!guard.test.is_empty() && !guard.what.is_empty(), "{guard}");
             for id in &guard.ids {
-                let digits = id.strip_prefix('t').unwrap_or_default();
-                assert!(digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit()), "{id}");
+                let is_case = ["t", "c"].into_iter().zip([3, 2]).any(|(kind, length)| {
+                    id.strip_prefix(kind).is_some_and(|digits| {
+                        digits.len() == length && digits.bytes().all(|b| b.is_ascii_digit())
+                    })
+                });
+                assert!(is_case, "{id}");
             }
         }
     }
