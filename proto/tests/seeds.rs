@@ -281,6 +281,7 @@ fn messages() -> Seeds {
             told(Told::Assignment(pb::Assignment {
                 manifest_envelope: FLEET.manifest_envelope.clone(),
                 rollout: "r-1".into(),
+                retry: false,
             })),
         ),
         ("report-received", told(Told::ReportReceived(pb::ReportReceived { activation }))),

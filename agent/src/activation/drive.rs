@@ -215,12 +215,13 @@ impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
     /// The first thing that happens to an assignment: is it believed, is it for us?
     async fn receive(&self, state: &State, assignment: Assignment) -> Event {
         let (now, seen) = (self.clock.now(), self.machine.look().await);
-        let Assignment { envelope, rollout } = assignment;
+        let Assignment { envelope, rollout, retry } = assignment;
         match self.admit(&envelope, state) {
             Ok(admitted) => Event::Assigned {
                 order: Box::new(Order {
                     activation: name(Some(admitted.manifest.serial), now),
                     rollout,
+                    retry,
                     envelope: admitted.envelope,
                     digest: admitted.digest,
                     manifest: admitted.manifest,

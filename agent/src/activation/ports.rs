@@ -107,6 +107,9 @@ pub struct Assignment {
     pub envelope: Vec<u8>,
     /// On whose behalf, as the control plane says; for logs and retries only.
     pub rollout: String,
+    /// Whether an operator asked that what was reverted here is tried again, as the control
+    /// plane says.
+    pub retry: bool,
 }
 
 /// The next state could not be recorded, so it must not be acted on.

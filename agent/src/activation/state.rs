@@ -77,6 +77,10 @@ pub struct Order {
     pub activation: ActivationId,
     /// On whose behalf, as the control plane says; never trusted.
     pub rollout: String,
+    /// Whether it is tried again where it was reverted before, as the control plane says;
+    /// never trusted, so that attempts are counted all the same.
+    #[serde(default)]
+    pub retry: bool,
     /// The envelope as it came: verified again when the agent starts anew.
     pub envelope: String,
     /// SHA-256 of the signed manifest.
@@ -202,8 +206,25 @@ pub struct Settled {
     pub rollout: String,
     /// How often this manifest was tried without success.
     pub attempts: u32,
+    /// What it was made from; `None` where no manifest was believed. The same payload under
+    /// another serial is the same bundle.
+    #[serde(default)]
+    pub payload: Option<Digest>,
+    /// Why it was reverted here at last, if it ever was. Later attempts that merely fail
+    /// leave it.
+    #[serde(default)]
+    pub reverted: Option<Reverted>,
     /// What was reported.
     pub report: Report,
+}
+
+/// That a manifest was reverted here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reverted {
+    /// What decided.
+    pub why: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What came of an activation.

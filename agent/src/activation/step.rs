@@ -38,7 +38,7 @@ impl State {
             (Idle, Event::Refused { activation, rollout, why, running }) => {
                 let end = End { outcome: Outcome::Failed, why: why.as_str(), running };
                 let report = end.report(activation, now);
-                state.settle(rollout, report)
+                state.settle(rollout, None, report)
             }
 
             // Nothing has touched the machine yet: a failure leaves it as it is.
@@ -68,7 +68,8 @@ impl State {
                     manifest: Some(order.named()),
                     ..end.report(order.activation.clone(), now)
                 };
-                state.settle(order.rollout, report)
+                let payload = Some(order.manifest.payload.sha256);
+                state.settle(order.rollout, payload, report)
             }
 
             (Staging(trial), Event::Staged) => state.at(Rebooting(trial)),

@@ -245,7 +245,9 @@ mod tests {
             unchanged: false,
             build: Duration::ZERO,
         };
-        let settled = Some(Settled { rollout: "r-1".into(), attempts, report: report.clone() });
+        let (rollout, payload, reverted) = ("r-1".into(), None, None);
+        let settled =
+            Some(Settled { rollout, attempts, payload, reverted, report: report.clone() });
         State { settled, phase: Phase::Reporting(Box::new(report)), ..State::default() }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use floe_proto::id::RolloutId;
+use floe_proto::pb;
 use floe_proto::pb::from_agent::Message as Said;
 use floe_proto::pb::host_session_client::HostSessionClient;
 use floe_proto::pb::to_agent::Message as Heard;
@@ -130,8 +131,8 @@ fn obey(message: Heard, ends: &Ends<'_>) {
             warn!("an assignment for what is no rollout was left aside");
         }
         Heard::Assignment(assignment) => {
-            let assignment =
-                Assignment { envelope: assignment.manifest_envelope, rollout: assignment.rollout };
+            let pb::Assignment { manifest_envelope: envelope, rollout, retry } = assignment;
+            let assignment = Assignment { envelope, rollout, retry };
             // After a reconnect the same assignment comes again, and is no news.
             ends.wanted.send_if_modified(|wanted| {
                 let news = wanted.as_ref() != Some(&assignment);

@@ -91,7 +91,8 @@ impl Stream {
 
     async fn assign_for(&self, rollout: &str, envelope: &str) {
         let (manifest_envelope, rollout) = (envelope.as_bytes().to_vec(), rollout.to_owned());
-        self.say(Heard::Assignment(pb::Assignment { manifest_envelope, rollout })).await;
+        self.say(Heard::Assignment(pb::Assignment { manifest_envelope, rollout, retry: false }))
+            .await;
     }
 
     async fn offer(&self, root_envelope: Vec<u8>) {

@@ -116,4 +116,6 @@ pub struct Order {
     pub assignment: Assignment,
     /// The manifest's envelope, byte for byte as it was signed.
     pub envelope: Arc<[u8]>,
+    /// Whether an operator asked that it is tried again where it was reverted before.
+    pub retry: bool,
 }

@@ -16,6 +16,8 @@ pub struct Rollout {
     pub id: RolloutId,
     /// What comes to the hosts.
     pub release: Release,
+    /// Whether hosts try it again that went back from it before: an operator asked.
+    pub retry: bool,
     /// Where it stands as a whole.
     pub state: State,
     /// Why it stands there; one sentence each, may be empty.

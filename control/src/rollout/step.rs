@@ -38,8 +38,17 @@ impl Rollout {
         now: Timestamp,
     ) -> Self {
         let hosts = hosts.into_iter().map(|host| (host, untouched())).collect();
-        let (state, reasons, ended) = (State::Running, Vec::new(), None);
-        Self { id, release, state, reasons, hosts, withdrawn: None, started: now, ended }
+        Self {
+            id,
+            release,
+            retry: false,
+            state: State::Running,
+            reasons: Vec::new(),
+            hosts,
+            withdrawn: None,
+            started: now,
+            ended: None,
+        }
     }
 
     /// Takes in a host that came to the role after the start. A rollout that is over

@@ -166,6 +166,7 @@ where
                 return Ok(Some(to_agent::Message::Assignment(pb::Assignment {
                     manifest_envelope: order.envelope.to_vec(),
                     rollout: order.assignment.rollout.into(),
+                    retry: order.retry,
                 })));
             }
             tokio::select! {

@@ -117,7 +117,7 @@ impl World {
 
     async fn roll_out(&self) -> Arc<Rollout> {
         let role = "www".parse().unwrap();
-        self.rollouts.start(role, Epoch::default(), Serial::FIRST).await.unwrap()
+        self.rollouts.start(role, Epoch::default(), Serial::FIRST, false).await.unwrap()
     }
 }
 

@@ -121,6 +121,7 @@ pub(super) fn rollout(rollout: &Rollout) -> pb::Rollout {
         hosts: hosts.into_iter().map(|(id, host)| rollout_host(id, host)).collect(),
         started: rollout.started.as_micros(),
         ended: rollout.ended.map_or(0, |ended| ended.as_micros()),
+        retry: rollout.retry,
     }
 }
 
