@@ -9,13 +9,11 @@ use floe_proto::report::Outcome;
 use floe_proto::time::Timestamp;
 
 use super::event::{Effect, Event, Task};
+use super::phase::MAX_FAILED_ROLLBACKS;
 use super::settle::End;
 use super::state::{
     Fault, Order, Phase, Report, Seen, State, Trial, Undoing, Uptime, Verdict, Way,
 };
-
-/// How often going back may fail before the host says that it cannot.
-pub const MAX_FAILED_ROLLBACKS: u32 = 3;
 
 /// Why what was proved is not committed after all.
 const GONE: &str = "the new system did not run any more when it was to be committed";
@@ -181,6 +179,14 @@ impl State {
                 trial.undone(Fault::new(why))
             }
             Trying(trial) => Arming(trial),
+            // The boot default may be the new system already, so that this boot says nothing of
+            // the way back: that begins anew in it.
+            Committing(trial) if rebooted(&trial) && trial.runs_on(seen) => {
+                Committing(Box::new(trial.in_the_boot_of(seen)))
+            }
+            RollingBack(trial, undoing) if rebooted(&trial) => {
+                trial.still_to_be_undone(undoing, seen)
+            }
             phase @ (Idle | Fetching(_) | Unpacking(_) | Building(_) | Waiting(..) | Staging(_)
             | Rebooting(_) | Arming(_) | Probation(_) | Disarming(..) | Committing(_)
             | RollingBack(..) | Reporting(_)) => phase,
