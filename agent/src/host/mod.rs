@@ -7,7 +7,7 @@
 //!    ├─ build      nixos-rebuild build, in a transient unit; then roots, preflight
 //!    ├─ timer      the dead man's timer ╌╌▶ guard   (a process of its own)
 //!    ├─ switch     switch-to-configuration ╌╌▶ trial (a process of its own, in a transient unit)
-//!    ├─ checks     probes, units, connection (and `ways` out where that is away)
+//!    ├─ checks     probes (a `command` as nobody), units, connection (and `ways` out where that is away)
 //!    ├─ loader     one boot of a system that is not the default (by the `menu`, which `grub` understands)
 //!    ├─ commit     profile and boot entry
 //!    └─ revert     the way back, by a switch or by a reboot
@@ -22,6 +22,7 @@
 pub mod build;
 pub mod checks;
 pub mod clock;
+pub mod command;
 pub mod commit;
 pub mod disk;
 pub mod fetch;
