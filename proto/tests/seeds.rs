@@ -241,9 +241,10 @@ fn messages() -> Seeds {
                 running: "/nix/store/x".into(),
                 root_version: 1,
                 process: "0f".repeat(16),
+                suspended: None,
             })),
         ),
-        ("heartbeat", said(Said::Heartbeat(pb::Heartbeat {}))),
+        ("heartbeat", said(Said::Heartbeat(pb::Heartbeat { suspended: None }))),
         (
             "progress",
             said(Said::Progress(pb::Progress {

@@ -257,6 +257,7 @@ fn confirmed(toplevel: Toplevel) -> State {
         entry: order.manifest.entry.clone(),
         health: order.manifest.health,
         toplevel,
+        before: None,
     };
     State { confirmed: Some(confirmed), ..State::default() }
 }

@@ -78,6 +78,7 @@ impl State {
             entry: manifest.entry.clone(),
             health: manifest.health.clone(),
             toplevel: trial.to.clone(),
+            before: Some(trial.before.running.clone()),
         };
         let floors = self.floors.clone().confirmed(trial.order.mark());
         let end = End { outcome: Outcome::Confirmed, why: "", running: Some(trial.to.clone()) };

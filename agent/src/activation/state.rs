@@ -30,6 +30,9 @@ pub struct State {
     /// How those of other manifests ended that had no success; the newest first, bounded.
     #[serde(default)]
     pub earlier: Vec<Settled>,
+    /// What is to be reported after what is on its way now; bounded.
+    #[serde(default)]
+    pub unsent: Vec<Report>,
     /// What is being done.
     pub phase: Phase,
 }
@@ -197,6 +200,9 @@ pub struct Confirmed {
     pub health: Health,
     /// The system that came of it.
     pub toplevel: Toplevel,
+    /// The system that ran before it; `None` where an older agent kept it.
+    #[serde(default)]
+    pub before: Option<Toplevel>,
 }
 
 /// How the last activation ended, so that the same order is not tried in a loop.
@@ -210,8 +216,7 @@ pub struct Settled {
     /// another serial is the same bundle.
     #[serde(default)]
     pub payload: Option<Digest>,
-    /// Why it was reverted here at last, if it ever was. Later attempts that merely fail
-    /// leave it.
+    /// That it was reverted here; later attempts that merely fail leave it.
     #[serde(default)]
     pub reverted: Option<Reverted>,
     /// What was reported.

@@ -27,8 +27,8 @@ impl State {
             Arming, Building, Committing, Disarming, Fetching, Idle, Probation, Rebooting,
             Reporting, RollingBack, Staging, Trying, Unpacking, Waiting,
         };
-        let Self { floors, confirmed, settled, earlier, phase } = self;
-        let state = Self { floors, confirmed, settled, earlier, phase: Idle };
+        let Self { floors, confirmed, settled, earlier, unsent, phase } = self;
+        let state = Self { floors, confirmed, settled, earlier, unsent, phase: Idle };
         match (phase, event) {
             (Idle, Event::Assigned { order, seen, floors }) => {
                 Self { floors: *floors, ..state }.begin(order, &seen, now)
@@ -140,7 +140,7 @@ impl State {
                 state.end(&trial, End { outcome: Outcome::Superseded, why, running }, now)
             }
 
-            (Reporting(_), Event::Reported) => state,
+            (Reporting(_), Event::Reported) => state.reported(),
             (phase, _) => state.at(phase),
         }
     }

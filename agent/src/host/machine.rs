@@ -20,7 +20,8 @@ use super::paths::{AGENT, Paths, source};
 use super::switch::{self, Switch};
 use super::whole::Whole;
 use super::{
-    build, checks, loader, output, preflight, process, revert, roots, system, timer, unit, ways,
+    build, checks, loader, output, preflight, process, revert, roots, suspension, system, timer,
+    unit, ways,
 };
 use crate::activation::event::{Event, Task};
 use crate::activation::ports::{Clock as _, Connection, Locate, Machine, News, Progress, Tell};
@@ -174,6 +175,9 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
     }
 
     async fn commit(&self, trial: &Trial) -> Result<Event, commit::Error> {
+        if let Err(error) = roots::before_a_commit(&trial.before.running) {
+            log::warn!(error:% = error; "could not root the system that ran before");
+        }
         commit(&trial.to, &trial.order.activation, "commit", &self.paths).await?;
         roots::forget_candidate(&trial.to);
         Ok(Event::Committed)
@@ -230,6 +234,14 @@ impl<L: Locate + Connection + Tell> Machine for HostMachine<L> {
             }
         };
         done.unwrap_or_else(Event::Failed)
+    }
+
+    async fn unsuspended(&self) {
+        // Watched before it is read, so that no change is missed.
+        let mut watcher = suspension::Watcher::new(&self.paths.state);
+        while suspension::read(&self.paths.state).is_some() {
+            watcher.changed().await;
+        }
     }
 }
 

@@ -11,15 +11,18 @@
 //!    ├─ loader     one boot of a system that is not the default (by the `menu`, which `grub` understands)
 //!    ├─ commit     profile and boot entry
 //!    └─ revert     the way back, by a switch or by a reboot
+//!
+//! by_hand ─▶ revert, or switch and commit      (a process of its own: `floe-agent revert`)
 //! ```
 //!
 //! `journal` has what survives a crash (in `record`s, on a `disk`); where it did not survive,
-//! `salvage` asks the machine itself.
+//! `salvage` asks the machine itself. `history` and `suspension` are files beside it.
 //!
 //! `process` is the only file that starts programs, `clock` the only one that reads
 //! the clock, and [`paths::Paths`] has every path.
 
 pub mod build;
+pub mod by_hand;
 pub mod checks;
 pub mod clock;
 pub mod command;
@@ -28,6 +31,7 @@ pub mod disk;
 pub mod fetch;
 pub mod grub;
 pub mod guard;
+pub mod history;
 pub mod journal;
 pub mod loader;
 #[cfg(test)]
@@ -46,6 +50,7 @@ pub mod record;
 pub mod revert;
 pub mod roots;
 pub mod salvage;
+pub mod suspension;
 pub mod switch;
 pub mod system;
 pub mod timer;

@@ -18,8 +18,7 @@ use tracing::{error, info};
 
 use super::handle::{Board, Event, QUEUE, Refusal, Rollouts, Started};
 use super::ports::{Changes, Clock, Here, Hosts, Order, Records, Trust};
-use super::state::{Assignment, Heard, Release, Rollout, Said, State};
-use super::step::Present;
+use super::state::{Assignment, Heard, Present, Release, Rollout, Said, State};
 
 /// The owner of all running rollouts; [`Self::run`] is its task.
 #[derive(Debug)]
@@ -300,8 +299,8 @@ impl Draft {
         };
         self.number = number;
         let role = release.role.clone();
-        let rollout = Rollout { retry, ..Rollout::new(id.clone(), release, members, now) };
-        let rollout = Arc::new(rollout);
+        let rollout =
+            Arc::new(Rollout { retry, ..Rollout::new(id.clone(), release, members, now) });
         let shown = watch::Sender::new(Arc::clone(&rollout));
         if let Some(mut old) = self.live.insert(role, Live { rollout, envelope, shown }) {
             Arc::make_mut(&mut old.rollout).supersede(&id, now);
@@ -350,7 +349,7 @@ impl Draft {
             let present: Present = here
                 .iter()
                 .filter(|(_, here)| here.role == *role)
-                .map(|(host, here)| (host.clone(), here.confirmed))
+                .map(|(host, here)| (host.clone(), here.word()))
                 .collect();
             let mut next = (*live.rollout).clone();
             for host in present.keys() {
