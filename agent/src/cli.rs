@@ -19,7 +19,7 @@ use crate::host::paths::AGENT_UNIT;
 use crate::host::trial::{self, Action};
 use crate::host::{guard, journal, suspension, system, unit};
 use crate::identity::{self, Store};
-use crate::local::{self, Revert, Suspend};
+use crate::local::{self, Gc, Revert, Suspend};
 use crate::run::{self, Ending};
 use crate::status::{Identity, Machine, Status, TrustRoot};
 use crate::telemetry::Chain;
@@ -76,6 +76,11 @@ enum Command {
     /// flight, the machine leaves what it confirmed last for the system that it ran before,
     /// which then also boots. Needs no control plane; that is told when it can be reached.
     Revert(Revert),
+
+    /// Delete old generations of the system, and what nobody needs any more
+    ///
+    /// The boot menu is written anew where a generation was deleted, before its system goes.
+    Gc(Gc),
 
     /// Check a configuration file, and list everything that is wrong with it
     CheckConfig(CheckConfig),
@@ -168,6 +173,7 @@ impl Cli {
                 | Command::Suspend(_)
                 | Command::Resume
                 | Command::Revert(_)
+                | Command::Gc(_)
                 | Command::CheckConfig(_)
                 | Command::Selftest,
             ) => LevelFilter::Warn,
@@ -215,6 +221,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Revert(args) => {
             let config = Config::read(&cli.config)?;
             print(&local::revert(&args, &run::paths(&config, &cli.config)).await?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Gc(args) => {
+            let config = Config::read(&cli.config)?;
+            let paths = run::paths(&config, &cli.config);
+            print(&local::gc(&args, &config, &paths).await?);
             Ok(ExitCode::SUCCESS)
         }
         Command::CheckConfig(args) => {

@@ -1,9 +1,10 @@
 //! What an administrator does on the machine itself, without the control plane: look back,
-//! suspend, resume, go back.
+//! suspend, resume, go back, collect garbage.
 
 use std::fmt;
 use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
 use clap::Args;
 use floe_proto::time::Timestamp;
@@ -12,9 +13,10 @@ use serde::{Serialize, Serializer};
 use crate::activation::ports::{Clock as _, Suspension};
 use crate::config::Config;
 use crate::host::clock::HostClock;
+use crate::host::generations::Policy;
 use crate::host::history::Entry;
 use crate::host::paths::Paths;
-use crate::host::{by_hand, history, journal, record, suspension};
+use crate::host::{by_hand, gc, history, journal, record, suspension};
 
 /// What `floe-agent suspend` is told.
 #[derive(Args, Debug)]
@@ -62,6 +64,63 @@ pub const HISTORY_EXAMPLES: &str = "\
 Examples:
   floe-agent history
   floe-agent history --output json | jq '.[0]'    # the newest is the first";
+
+/// What `floe-agent gc` is told.
+#[derive(Args, Debug)]
+#[command(after_help = GC_EXAMPLES)]
+pub struct Gc {
+    /// Only say which generations would go
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Leave so many of the newest generations [default: `gc_keep` of agent.toml, else 5]
+    #[arg(long, value_name = "N")]
+    keep: Option<u32>,
+
+    /// Leave generations that are younger than this [default: `gc_older_than` of agent.toml,
+    /// else 30d]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    older_than: Option<Duration>,
+}
+
+const GC_EXAMPLES: &str = "\
+Examples:
+  floe-agent gc --dry-run
+  floe-agent gc --keep 3 --older-than 7d
+
+What is booted, runs, would boot, or may be gone back to always stays. Ends with 0 once it is
+done, 1 if it failed, 3 where it was refused and nothing was done: you are not root, an
+activation is in flight, or somebody switches the machine.";
+
+/// Collects garbage.
+///
+/// # Errors
+///
+/// [`Error`].
+pub async fn gc(args: &Gc, config: &Config, paths: &Paths) -> Result<String, Error> {
+    root_only()?;
+    let policy = Policy {
+        keep: args.keep.unwrap_or(config.gc_keep),
+        older_than: args.older_than.unwrap_or(config.gc_older_than),
+    };
+    let gc::Done { deleted, kept, boots, freed } = gc::run(paths, policy, args.dry_run).await?;
+    let verb = if args.dry_run { "would delete" } else { "deleted" };
+    let mut text = match deleted.as_slice() {
+        [] => format!("no generation is old enough; kept: {}\n", list(&kept)),
+        deleted => format!("{verb} generations: {}; kept: {}\n", list(deleted), list(&kept)),
+    };
+    if let Some(boots) = boots {
+        let _ = writeln!(text, "the boot menu was written anew; by default it boots {boots}");
+    }
+    if let Some(freed) = freed {
+        let _ = writeln!(text, "{freed}");
+    }
+    Ok(text)
+}
+
+fn list(numbers: &[u64]) -> String {
+    numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+}
 
 /// Suspends this machine.
 ///
@@ -210,6 +269,9 @@ pub enum Error {
     /// See there.
     #[error(transparent)]
     ByHand(#[from] by_hand::Error),
+    /// See there.
+    #[error(transparent)]
+    Gc(#[from] gc::Error),
 }
 
 impl Error {
@@ -221,6 +283,7 @@ impl Error {
             Self::History(error) => error.advice(),
             Self::Journal(error) => error.advice(),
             Self::ByHand(error) => error.advice(),
+            Self::Gc(error) => error.advice(),
         }
     }
 
@@ -229,6 +292,7 @@ impl Error {
         match self {
             Self::NotRoot => true,
             Self::ByHand(error) => error.is_refusal(),
+            Self::Gc(error) => error.is_refusal(),
             Self::Mark(_) | Self::History(_) | Self::Journal(_) => false,
         }
     }

@@ -13,6 +13,7 @@
 //!    └─ revert     the way back, by a switch or by a reboot
 //!
 //! by_hand ─▶ revert, or switch and commit      (a process of its own: `floe-agent revert`)
+//! gc ─▶ generations, the menu, nix-store --gc  (a process of its own: `floe-agent gc`)
 //! ```
 //!
 //! `journal` has what survives a crash (in `record`s, on a `disk`); where it did not survive,
@@ -29,6 +30,8 @@ pub mod command;
 pub mod commit;
 pub mod disk;
 pub mod fetch;
+pub mod gc;
+pub mod generations;
 pub mod grub;
 pub mod guard;
 pub mod history;
