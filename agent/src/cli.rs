@@ -62,8 +62,9 @@ enum Command {
 
     /// Begin nothing new on this machine until it is resumed
     ///
-    /// What is in flight ends normally. The agent stays connected and says that it is
-    /// suspended; rollouts go past this host, as past one that is not connected.
+    /// What is in flight ends normally; what waits for its window to reboot in goes on
+    /// waiting. The agent stays connected and says that it is suspended; rollouts go past this
+    /// host, as past one that is not connected.
     Suspend(Suspend),
 
     /// Take what is assigned again, at once

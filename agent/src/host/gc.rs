@@ -135,7 +135,7 @@ async fn collect(paths: &Paths) -> Result<String, Error> {
         .args(["--", "nix-store", "--gc"]);
     let output = run.within(limits.build_time.saturating_add(LIMIT)).output().await?.success()?;
     let told = output.stdout.lines().chain(output.stderr.lines());
-    let freed = told.filter(|line| line.contains("freed")).last();
+    let freed = told.rev().find(|line| line.contains("freed"));
     Ok(freed.unwrap_or("nothing to free").trim().to_owned())
 }
 

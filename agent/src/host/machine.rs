@@ -107,14 +107,16 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
         Ok(Event::Built { to, before: Box::new(before), way, build })
     }
 
-    /// The clock may be set meanwhile, so that it is looked at again and again.
+    /// The clock may be set meanwhile, so that it is looked at again and again. A machine that
+    /// is suspended goes on waiting: who suspends it does not expect a reboot.
     async fn await_window(&self, order: &Order) -> Event {
         loop {
             let left = order.manifest.activation.reboot.wait(self.clock.now());
-            if left.is_zero() {
+            let suspended = suspension::read(&self.paths.state).is_some();
+            if left.is_zero() && !suspended {
                 return Event::WindowOpened;
             }
-            sleep(left.min(GLANCE)).await;
+            sleep(if suspended { GLANCE } else { left.min(GLANCE) }).await;
         }
     }
 
