@@ -39,6 +39,22 @@ in
       description = "How this machine proves who it is when it enrols: by the token in join.toml, or by what EC2 signed about it.";
     };
 
+    gc = {
+      keep = mkOption {
+        type = types.nullOr types.ints.unsigned;
+        default = null;
+        example = 3;
+        description = "How many of the newest generations `floe-agent gc` leaves, whatever their age. null: 5.";
+      };
+
+      olderThan = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "14d";
+        description = "How old a generation must be for `floe-agent gc` to delete it. null: 30d.";
+      };
+    };
+
     trustRoot = mkOption {
       type = types.nullOr types.path;
       default = null;
@@ -67,7 +83,11 @@ in
 
     environment.etc = {
       "floe/agent.toml".source = toml.generate "agent.toml"
-        (optionalAttrs (cfg.attestation != "token") { inherit (cfg) attestation; } // cfg.settings);
+        # What is not said is left out: an older agent knows fewer options.
+        (optionalAttrs (cfg.attestation != "token") { inherit (cfg) attestation; }
+          // optionalAttrs (cfg.gc.keep != null) { gc_keep = cfg.gc.keep; }
+          // optionalAttrs (cfg.gc.olderThan != null) { gc_older_than = cfg.gc.olderThan; }
+          // cfg.settings);
     }
     // optionalAttrs (cfg.trustRoot != null) { "floe/trust.json".source = cfg.trustRoot; }
     // optionalAttrs (cfg.ca != null) { "floe/ca.pem".source = cfg.ca; };

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 usage, 3 refused by trust or policy; `run` ends
 //! with 75 when it hands over to the agent of another system.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,14 +11,17 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use floe_proto::id::ActivationId;
 use log::LevelFilter;
+use serde::Serialize;
 
 use crate::activation::state::Toplevel;
 use crate::config::{self, Config};
+use crate::host::paths::AGENT_UNIT;
 use crate::host::trial::{self, Action};
-use crate::host::{guard, journal, system};
+use crate::host::{guard, journal, suspension, system, unit};
 use crate::identity::{self, Store};
+use crate::local::{self, Gc, Revert, Suspend};
 use crate::run::{self, Ending};
-use crate::status::{Identity, Status, TrustRoot};
+use crate::status::{Identity, Machine, Status, TrustRoot};
 use crate::telemetry::Chain;
 use crate::trust;
 
@@ -47,8 +51,37 @@ enum Command {
 
     /// Show who this host is, what it runs and how the last activation ended
     ///
-    /// Reads the journal only: works while the control plane cannot be reached.
-    Status(StatusArgs),
+    /// Asks this machine only: works while the control plane cannot be reached. Says also
+    /// how often a bundle was tried, what is not tried again, and when the agent tries to
+    /// reach the control plane next.
+    Status(Shown),
+
+    /// Show how activations ended here, the newest first
+    #[command(after_help = local::HISTORY_EXAMPLES)]
+    History(Shown),
+
+    /// Begin nothing new on this machine until it is resumed
+    ///
+    /// What is in flight ends normally; what waits for its window to reboot in goes on
+    /// waiting. The agent stays connected and says that it is suspended; rollouts go past this
+    /// host, as past one that is not connected.
+    Suspend(Suspend),
+
+    /// Take what is assigned again, at once
+    #[command(after_help = local::RESUME_EXAMPLES)]
+    Resume,
+
+    /// Go back now, and suspend this machine
+    ///
+    /// What is on trial is undone, as the dead man's timer would. Where nothing is in
+    /// flight, the machine leaves what it confirmed last for the system that it ran before,
+    /// which then also boots. Needs no control plane; that is told when it can be reached.
+    Revert(Revert),
+
+    /// Delete old generations of the system, and what nobody needs any more
+    ///
+    /// The boot menu is written anew where a generation was deleted, before its system goes.
+    Gc(Gc),
 
     /// Check a configuration file, and list everything that is wrong with it
     CheckConfig(CheckConfig),
@@ -69,7 +102,7 @@ enum Command {
 }
 
 #[derive(Args, Debug)]
-struct StatusArgs {
+struct Shown {
     /// How to print it
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
@@ -120,6 +153,9 @@ struct Guard {
 const EXAMPLES: &str = "\
 Examples:
   floe-agent status --output json
+  floe-agent history
+  floe-agent suspend --reason 'the disk is being replaced'
+  floe-agent revert
   floe-agent check-config /etc/floe/agent.toml
   journalctl --unit floe-agent FLOE_SERIAL=42";
 
@@ -131,9 +167,17 @@ impl Cli {
     pub fn level(&self) -> LevelFilter {
         match (self.verbose, &self.command) {
             // What a person typed speaks for itself.
-            (0, Command::Status(_) | Command::CheckConfig(_) | Command::Selftest) => {
-                LevelFilter::Warn
-            }
+            (
+                0,
+                Command::Status(_)
+                | Command::History(_)
+                | Command::Suspend(_)
+                | Command::Resume
+                | Command::Revert(_)
+                | Command::Gc(_)
+                | Command::CheckConfig(_)
+                | Command::Selftest,
+            ) => LevelFilter::Warn,
             (0, Command::Run | Command::Trial(_) | Command::Guard(_)) => LevelFilter::Info,
             (1, _) => LevelFilter::Debug,
             (2.., _) => LevelFilter::Trace,
@@ -160,7 +204,30 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
         },
         Command::Status(args) => {
-            status(&Config::read(&cli.config)?, args.output)?;
+            status(&Config::read(&cli.config)?, args.output).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::History(args) => {
+            show(&local::past(&Config::read(&cli.config)?)?, args.output)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Suspend(args) => {
+            print(&local::suspend(&args, &Config::read(&cli.config)?)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Resume => {
+            print(&local::resume(&Config::read(&cli.config)?)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Revert(args) => {
+            let config = Config::read(&cli.config)?;
+            print(&local::revert(&args, &run::paths(&config, &cli.config)).await?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Gc(args) => {
+            let config = Config::read(&cli.config)?;
+            let paths = run::paths(&config, &cli.config);
+            print(&local::gc(&args, &config, &paths).await?);
             Ok(ExitCode::SUCCESS)
         }
         Command::CheckConfig(args) => {
@@ -190,7 +257,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn status(config: &Config, output: Output) -> anyhow::Result<()> {
+async fn status(config: &Config, output: Output) -> anyhow::Result<()> {
     let state = journal::read(&config.state_directory)?.state;
     let enrolled = Store::new(&config.state_directory).load()?;
     let identity = enrolled
@@ -200,10 +267,19 @@ fn status(config: &Config, output: Output) -> anyhow::Result<()> {
         pinned.and_then(|file| trust::look(&config.state_directory, &config.fleet, &file).ok());
     let trust_root = believed
         .map(|trust| TrustRoot { version: trust.root.version, expires: trust.root.expires });
-    let status = Status::new(config, &state, identity, trust_root, system::running());
+    let machine = Machine {
+        running: system::running(),
+        // Where there is no systemd, there is no agent of its either.
+        connection: unit::status_text(AGENT_UNIT).await.unwrap_or_default(),
+        suspended: suspension::read(&config.state_directory),
+    };
+    show(&Status::new(config, &state, identity, trust_root, machine), output)
+}
+
+fn show(result: &(impl Display + Serialize), output: Output) -> anyhow::Result<()> {
     print(&match output {
-        Output::Text => status.to_string(),
-        Output::Json => serde_json::to_string_pretty(&status)?,
+        Output::Text => result.to_string(),
+        Output::Json => serde_json::to_string_pretty(result)?,
     });
     Ok(())
 }
@@ -221,13 +297,16 @@ pub fn explain(error: &anyhow::Error) -> ExitCode {
     let journal = error.downcast_ref().map(journal::Error::advice);
     let identity = error.downcast_ref().map(identity::Error::advice);
     let run = error.downcast_ref::<run::Error>();
-    if let Some(advice) = config.or(journal).or(identity).or_else(|| run.map(run::Error::advice)) {
+    let local = error.downcast_ref::<local::Error>();
+    let advice = config.or(journal).or(identity).or_else(|| run.map(run::Error::advice));
+    if let Some(advice) = advice.or_else(|| local.map(local::Error::advice)) {
         eprintln!("  try: {advice}");
     }
-    match run {
-        Some(run) if run.is_refusal() => ExitCode::from(3),
-        Some(_) | None => ExitCode::FAILURE,
+    let refused = run.is_some_and(run::Error::is_refusal);
+    if refused || local.is_some_and(local::Error::is_refusal) {
+        return ExitCode::from(3);
     }
+    ExitCode::FAILURE
 }
 
 #[cfg(test)]

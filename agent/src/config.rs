@@ -63,6 +63,14 @@ pub struct Config {
 
     /// Bytes of memory that must be available before a system is built. Default: 64 MiB.
     pub min_free_memory: u64,
+
+    /// How many of the newest generations `floe-agent gc` leaves, whatever their age. Those
+    /// that the machine needs stay in any case. Default: 5.
+    pub gc_keep: u32,
+
+    /// How old a generation must be for `floe-agent gc` to delete it, such as `14d`.
+    /// Default: `30d`.
+    pub gc_older_than: Duration,
 }
 
 /// How a machine proves who it is when it enrols.
@@ -110,6 +118,8 @@ impl Config {
         let build_timeout = reader.optional("build_timeout", duration);
         let min_free_bytes = reader.optional("min_free_bytes", bytes);
         let min_free_memory = reader.optional("min_free_memory", bytes);
+        let gc_keep = reader.optional("gc_keep", count);
+        let gc_older_than = reader.optional("gc_older_than", age);
 
         let faults = reader.finish();
         let (Some(fleet), Some(role), Some(control_plane), []) =
@@ -131,6 +141,8 @@ impl Config {
             build_timeout: build_timeout.unwrap_or(Duration::from_secs(60 * 60)),
             min_free_bytes: min_free_bytes.unwrap_or(1 << 30),
             min_free_memory: min_free_memory.unwrap_or(64 << 20),
+            gc_keep: gc_keep.unwrap_or(5),
+            gc_older_than: gc_older_than.unwrap_or(Duration::from_secs(30 * 86_400)),
         })
     }
 }
@@ -246,6 +258,19 @@ fn bytes(value: &Value) -> Result<u64, String> {
         .ok_or_else(|| "expected a number of bytes".to_owned())
 }
 
+fn count(value: &Value) -> Result<u32, String> {
+    value
+        .as_integer()
+        .and_then(|number| u32::try_from(number).ok())
+        .ok_or_else(|| "expected a number of generations".to_owned())
+}
+
+fn age(value: &Value) -> Result<Duration, String> {
+    let text = text(value)?;
+    humantime::parse_duration(text)
+        .map_err(|error| format!("`{text}` is no duration such as `30d`: {error}"))
+}
+
 /// What is wrong with a file, one fault a line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Faults(Vec<String>);
@@ -302,91 +327,5 @@ impl Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LEAST: &str = r#"
-        fleet = "fossable.org"
-        role = "www.fossable.org"
-        control_plane = "https://floe.fossable.org:7443/"
-    "#;
-
-    fn read(text: &str) -> Result<Config, Vec<String>> {
-        Config::from_table(text.parse().unwrap())
-    }
-
-    #[test]
-    fn three_lines_are_enough() {
-        let config = read(LEAST).unwrap();
-        assert_eq!(config.control_plane, "https://floe.fossable.org:7443");
-        assert_eq!(config.state_directory, Path::new("/var/lib/floe"));
-        assert_eq!(config.attestation, Attestation::Token);
-        assert_eq!(config.build_timeout, Duration::from_secs(3600));
-    }
-
-    #[test]
-    fn everything_can_be_said() {
-        let config = read(&format!(
-            r#"{LEAST}
-            ca = "/a/ca.pem"
-            trust_root = "/a/trust.json"
-            attestation = "aws-iid"
-            state_directory = "/a/state"
-            nixos_rebuild = "/a/nixos-rebuild"
-            system = "aarch64-linux"
-            build_memory_max = "2G"
-            build_timeout = "90m"
-            min_free_bytes = 0
-            "#
-        ))
-        .unwrap();
-        assert_eq!(config.attestation, Attestation::AwsIid);
-        assert_eq!(config.system.as_deref(), Some("aarch64-linux"));
-        assert_eq!(config.build_timeout, Duration::from_secs(90 * 60));
-        assert_eq!(config.min_free_bytes, 0);
-    }
-
-    #[test]
-    fn every_fault_is_in_one_report() {
-        let faults = read(
-            r#"
-            role = "WWW"
-            control_plane = "http://x"
-            ca = "ca.pem"
-            attestation = "aws"
-            nixos_rebuild = "bin/nixos-rebuild"
-            system = "x86"
-            build_memory_max = "101%"
-            build_timeout = "0s"
-            min_free_bytes = -1
-            build_timout = "1h"
-            "#,
-        )
-        .unwrap_err();
-        let report = Faults(faults).to_string();
-        for key in [
-            "fleet",
-            "role",
-            "control_plane",
-            "ca",
-            "attestation",
-            "nixos_rebuild",
-            "system",
-            "build_memory_max",
-            "build_timeout",
-            "min_free_bytes",
-            "build_timout",
-        ] {
-            assert!(report.contains(&format!("`{key}`")), "{key} in {report}");
-        }
-        assert_eq!(report.lines().count(), 12, "{report}");
-    }
-
-    #[test]
-    fn the_control_plane_is_reached_over_https_at_a_bare_address() {
-        for bad in ["https://", "https://a/b", "https://a?b", "https://u@a", "ftp://a", "a:7443"] {
-            let value = Value::String(bad.to_owned());
-            assert!(control_plane(&value).is_err(), "{bad}");
-        }
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

@@ -8,8 +8,8 @@
 //!                └── reports ┘
 //! ```
 //!
-//! [`run`] puts them together and is the only file that knows all of them; [`cli`]
-//! is what can be typed. [`trust`] is the newest trust root, by which the activation
+//! [`run`] puts them together and is the only file that knows all of them ([`connect`] joins
+//! the first two); [`cli`] is what can be typed, [`local`] what is done at once. [`trust`] is the newest trust root, by which the activation
 //! judges and which the session leads on. [`config`], [`telemetry`], [`backoff`] and
 //! `durable` know none of the others.
 
@@ -17,9 +17,11 @@ pub mod activation;
 pub mod backoff;
 pub mod cli;
 pub mod config;
+pub mod connect;
 mod durable;
 pub mod host;
 pub mod identity;
+pub mod local;
 pub mod run;
 pub mod session;
 pub mod status;

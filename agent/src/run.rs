@@ -17,10 +17,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use floe_proto::admit::Host;
-use floe_proto::pb;
-use floe_proto::transport::{self, Identity};
+use floe_proto::transport;
 use floe_proto::version::AgentVersion;
-use log::{error, info, warn};
+use log::{info, warn};
 use rustls::pki_types::CertificateDer;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,16 +31,16 @@ use crate::activation::drive::{self, Exit, HAND_OVER_CODE, Ports};
 use crate::activation::ports::Unwritten;
 use crate::activation::state::Fault;
 use crate::config::{self, Config};
+use crate::connect;
 use crate::host::clock::{HostClock, TlsClock};
 use crate::host::commit;
 use crate::host::disk::RealDisk;
 use crate::host::journal::{self, Found, HostJournal, Loss};
 use crate::host::machine::HostMachine;
 use crate::host::paths::{CURRENT_SYSTEM, Limits, Paths};
-use crate::host::{salvage, system};
-use crate::identity::{self, Attestation, Imds, Lost, Standing, Terms};
-use crate::session::{self, Handle, Session};
-use crate::telemetry::Chain;
+use crate::host::{salvage, suspension};
+use crate::identity;
+use crate::session;
 use crate::trust::{self, Roots};
 
 /// How `run` ended, without anything being wrong.
@@ -90,10 +89,12 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
 
     let roots = Roots::begin(&config.state_directory, &config.fleet, &root)?;
     let trust = roots.believed();
-    let (session, handle) = session::open(roots);
+    let (told, suspended) = watch::channel(suspension::read(&config.state_directory));
+    let (session, handle) = session::open(roots, suspended);
     let clock = HostClock::new(&state.floors);
     let issued = identity::issued(&config.state_directory);
     let tls_clock = Arc::new(TlsClock::new(clock.clone(), issued));
+    let (shown, shown_by) = (handle.clone(), clock.clone());
     let machine = HostMachine::new(paths, ca.clone(), handle.clone());
     let ports = Ports {
         machine,
@@ -105,12 +106,20 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
         trust,
     };
     let (wanted, line) = (handle.assignments(), handle.clone());
+    let state_directory = config.state_directory.clone();
 
     let mut tasks = JoinSet::new();
     let activation =
         tasks.spawn(async move { Done::Activation(drive::drive(state, ports, wanted).await) });
     tasks.spawn(async move {
-        keep_session(session, &config, ca, &host.system, tls_clock, &line).await;
+        connect::keep_session(session, &config, ca, &host.system, tls_clock, &line).await;
+        Done::Session
+    });
+    tasks.spawn(async move {
+        tokio::join!(
+            connect::watch_suspension(&state_directory, told),
+            connect::show_line(&shown, &shown_by, |text| notify(&[NotifyState::Status(text)])),
+        );
         Done::Session
     });
     let ending = tokio::select! {
@@ -149,97 +158,6 @@ fn judged(done: Option<Result<Done, JoinError>>) -> Result<Ending, Error> {
         }
         Some(Ok(Done::Activation(Ok(Exit::Closed)) | Done::Session)) | None => Err(Error::Ended),
         Some(Err(died)) => Err(Error::Died(died)),
-    }
-}
-
-/// Becomes a host, then keeps the stream open. Neither ends by itself.
-async fn keep_session(
-    session: Session,
-    config: &Config,
-    ca: Vec<CertificateDer<'static>>,
-    system: &str,
-    clock: Arc<TlsClock>,
-    line: &Handle,
-) {
-    let terms = Terms {
-        fleet: config.fleet.clone(),
-        role: config.role.clone(),
-        attestation: match config.attestation {
-            config::Attestation::Token => Attestation::Token,
-            config::Attestation::AwsIid => Attestation::AwsIid(Imds::new()),
-        },
-        control_plane: config.control_plane.clone(),
-        ca,
-        state_directory: config.state_directory.clone(),
-        clock,
-    };
-    let (state_directory, process) = (&config.state_directory, process());
-    let mut standing = Standing::Unknown;
-    loop {
-        let enrolled = identity::obtain(&terms, standing).await;
-        info!(host:% = enrolled.host; "this machine is a host of {}", config.fleet);
-        let shown = Identity {
-            chain: enrolled.identity.chain.clone(),
-            key: enrolled.identity.key.clone_key(),
-        };
-        let tls = match terms.tls(Some(shown)) {
-            Ok(tls) => tls,
-            Err(error) => {
-                let path = state_directory.join("identity");
-                error!(
-                    "cannot use `{}`: {}; remove it and enrol anew",
-                    path.display(),
-                    Chain(&error)
-                );
-                // What is being activated must not end for that.
-                return std::future::pending().await;
-            }
-        };
-        let (shown, tls) = watch::channel(Arc::new(tls));
-        let hello = || hello(state_directory, system, &process);
-        standing = tokio::select! {
-            () = session.keep(&config.control_plane, tls, hello) => return,
-            lost = identity::keep(&terms, &enrolled, line, &shown) => match lost {
-                Lost::Expired | Lost::Followed => Standing::Unknown,
-                Lost::Replaced => Standing::Refused,
-            },
-        };
-        session.lost();
-    }
-}
-
-/// What the host is now; read anew for each stream.
-fn hello(state_directory: &Path, system: &str, process: &str) -> pb::Hello {
-    let confirmed = match journal::read(state_directory) {
-        Ok(found) => found.state.floors.confirmed,
-        Err(error) => {
-            warn!("{}", Chain(&error));
-            None
-        }
-    };
-    let seen = system::look();
-    pb::Hello {
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        boot_id: seen.boot.0,
-        system: system.to_owned(),
-        confirmed: confirmed.map(|mark| pb::Confirmed {
-            epoch: mark.epoch.get().into(),
-            serial: mark.serial.get(),
-            manifest_digest: mark.manifest.to_string(),
-        }),
-        running: seen.running.map(String::from).unwrap_or_default(),
-        root_version: 0,
-        process: process.to_owned(),
-    }
-}
-
-/// A name that no other process has, on this machine or on a copy of its disk. Empty
-/// where the kernel gives no random bytes, which is "not known".
-fn process() -> String {
-    let mut name = [0; 16];
-    match getrandom::fill(&mut name) {
-        Ok(()) => format!("{:032x}", u128::from_be_bytes(name)),
-        Err(_) => String::new(),
     }
 }
 

@@ -10,6 +10,8 @@ use floe_proto::report::Outcome;
 use floe_proto::time::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::activation::again::MAX_ATTEMPTS;
+use crate::activation::ports::Suspension;
 use crate::activation::state::{Phase, State, Toplevel};
 use crate::config::Config;
 
@@ -30,6 +32,10 @@ pub struct Status {
     pub trust_root: Option<TrustRoot>,
     /// Where the control plane should be.
     pub control_plane: String,
+    /// How the agent stands with it, and when it tries again; absent where no agent runs.
+    pub connection: Option<String>,
+    /// That nothing new is begun, and why; absent where it is.
+    pub suspended: Option<Suspension>,
     /// The system that runs now.
     pub running: Option<Toplevel>,
     /// What is being done.
@@ -40,6 +46,8 @@ pub struct Status {
     pub confirmed: Option<Confirmed>,
     /// How the last activation ended.
     pub last: Option<Last>,
+    /// What was reverted here, and is not tried again unless an operator asks.
+    pub reverted: Vec<Reverted>,
     /// Below what this host never goes.
     pub floor: Option<Floor>,
     /// The newest time that a manifest seen here was signed at.
@@ -102,6 +110,34 @@ pub struct Last {
     pub reason: String,
     /// When.
     pub at: Timestamp,
+    /// How often its manifest was tried without success, of how many times at most.
+    pub attempts: u32,
+    /// See there.
+    pub attempts_most: u32,
+}
+
+/// A bundle that is not tried again unless an operator asks.
+#[derive(Debug, Serialize)]
+pub struct Reverted {
+    /// The serial under which it was tried.
+    pub serial: Serial,
+    /// How often that was tried.
+    pub attempts: u32,
+    /// When it was reverted at last.
+    pub at: Timestamp,
+    /// What decided.
+    pub reason: String,
+}
+
+/// What the machine says beside the journal.
+#[derive(Debug, Default)]
+pub struct Machine {
+    /// The system that runs now.
+    pub running: Option<Toplevel>,
+    /// What the agent's process last said of its connection.
+    pub connection: Option<String>,
+    /// Whether it is suspended.
+    pub suspended: Option<Suspension>,
 }
 
 /// Below what a host never goes.
@@ -124,7 +160,7 @@ impl Status {
         state: &State,
         identity: Option<Identity>,
         trust_root: Option<TrustRoot>,
-        running: Option<Toplevel>,
+        machine: Machine,
     ) -> Self {
         let activation = match (&state.phase, state.phase.order()) {
             (_, Some(order)) => Some(Activation {
@@ -150,6 +186,14 @@ impl Status {
             outcome: settled.report.outcome,
             reason: settled.report.reason.clone(),
             at: settled.report.at,
+            attempts: settled.attempts,
+            attempts_most: MAX_ATTEMPTS,
+        });
+        let reverted = state.settled.iter().chain(&state.earlier).filter_map(|settled| {
+            let reverted = settled.reverted.as_ref()?;
+            let serial = settled.report.manifest?.serial;
+            let (attempts, reason) = (settled.attempts, reverted.why.clone());
+            Some(Reverted { serial, attempts, at: reverted.at, reason })
         });
         Self {
             agent: env!("CARGO_PKG_VERSION"),
@@ -159,11 +203,14 @@ impl Status {
             role: config.role.clone(),
             trust_root,
             control_plane: config.control_plane.clone(),
-            running,
+            connection: machine.connection,
+            suspended: machine.suspended,
+            running: machine.running,
             phase: state.phase.name().map_or("idle", |phase| phase.as_str()),
             activation,
             confirmed,
             last,
+            reverted: reverted.collect(),
             floor: state.floors.floor.map(|(epoch, serial)| Floor { epoch, serial }),
             newest_signed: state.floors.newest_signed,
         }
@@ -191,6 +238,11 @@ impl fmt::Display for Status {
             None => line("trust root", &"cannot be read")?,
         }
         line("control plane", &self.control_plane)?;
+        line("connection", &self.connection.as_deref().unwrap_or("no agent runs"))?;
+        if let Some(Suspension { since, reason }) = &self.suspended {
+            let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            line("suspended", &format_args!("since {since}{why}"))?;
+        }
         match &self.running {
             Some(running) => line("running", running)?,
             None => line("running", &"no NixOS system")?,
@@ -209,6 +261,20 @@ impl fmt::Display for Status {
             line("last", &format_args!("{serial}: {} at {}", last.outcome, last.at))?;
             if !last.reason.is_empty() {
                 line("", &last.reason)?;
+            }
+            if last.attempts > 0 {
+                line("attempts", &format_args!("{} of {}", last.attempts, last.attempts_most))?;
+            }
+        }
+        for Reverted { serial, attempts, at, reason } in &self.reverted {
+            line(
+                "reverted",
+                &format_args!(
+                    "serial {serial} at {at}, tried {attempts} of {MAX_ATTEMPTS} times; again only with `--retry`"
+                ),
+            )?;
+            if self.last.as_ref().is_none_or(|last| last.reason != *reason) {
+                line("", &reason.lines().next().unwrap_or_default())?;
             }
         }
         match &self.floor {

@@ -199,7 +199,11 @@ fn said(bytes: &[u8]) {
                 assert_eq!(digest.to_string(), confirmed.manifest_digest);
             }
         }
-        Said::Heartbeat(pb::Heartbeat {}) => {}
+        Said::Heartbeat(heartbeat) => {
+            if let Some(suspended) = heartbeat.suspended {
+                assert_harmless(&suspended.reason);
+            }
+        }
         Said::Progress(progress) => {
             assert_harmless(&progress.detail);
             if let Some(phase) = wire::phase(progress.phase) {

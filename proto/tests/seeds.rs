@@ -241,9 +241,10 @@ fn messages() -> Seeds {
                 running: "/nix/store/x".into(),
                 root_version: 1,
                 process: "0f".repeat(16),
+                suspended: None,
             })),
         ),
-        ("heartbeat", said(Said::Heartbeat(pb::Heartbeat {}))),
+        ("heartbeat", said(Said::Heartbeat(pb::Heartbeat { suspended: None }))),
         (
             "progress",
             said(Said::Progress(pb::Progress {
@@ -281,6 +282,7 @@ fn messages() -> Seeds {
             told(Told::Assignment(pb::Assignment {
                 manifest_envelope: FLEET.manifest_envelope.clone(),
                 rollout: "r-1".into(),
+                retry: false,
             })),
         ),
         ("report-received", told(Told::ReportReceived(pb::ReportReceived { activation }))),

@@ -12,6 +12,7 @@
 
 mod attacks;
 mod bad_input;
+mod by_hand;
 mod certificates;
 mod crashes;
 mod enrolling;

@@ -78,7 +78,7 @@ pub async fn drive<M: Machine, J: Journal, C: Clock, R: Reports, T: Tell>(
                 ports.skip_what_was_answered(&state, &mut wanted);
                 Event::Reported
             }
-            Effect::Await => match next_wanted(&mut wanted).await {
+            Effect::Await => match next_wanted(&mut wanted, &ports.machine).await {
                 Some(assignment) => ports.receive(&state, assignment).await,
                 None => return Ok(Exit::Closed),
             },
@@ -215,12 +215,13 @@ impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
     /// The first thing that happens to an assignment: is it believed, is it for us?
     async fn receive(&self, state: &State, assignment: Assignment) -> Event {
         let (now, seen) = (self.clock.now(), self.machine.look().await);
-        let Assignment { envelope, rollout } = assignment;
+        let Assignment { envelope, rollout, retry } = assignment;
         match self.admit(&envelope, state) {
             Ok(admitted) => Event::Assigned {
                 order: Box::new(Order {
                     activation: name(Some(admitted.manifest.serial), now),
                     rollout,
+                    retry,
                     envelope: admitted.envelope,
                     digest: admitted.digest,
                     manifest: admitted.manifest,
@@ -259,9 +260,14 @@ impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
     }
 }
 
-async fn next_wanted(wanted: &mut watch::Receiver<Option<Assignment>>) -> Option<Assignment> {
+/// The newest assignment; while the machine is suspended none.
+async fn next_wanted(
+    wanted: &mut watch::Receiver<Option<Assignment>>,
+    machine: &impl Machine,
+) -> Option<Assignment> {
     loop {
         wanted.changed().await.ok()?;
+        machine.unsuspended().await;
         let newest = wanted.borrow_and_update().clone();
         if newest.is_some() {
             return newest;
@@ -270,7 +276,7 @@ async fn next_wanted(wanted: &mut watch::Receiver<Option<Assignment>>) -> Option
 }
 
 /// One name for each attempt: no two begin in the same microsecond.
-fn name(serial: Option<Serial>, now: Timestamp) -> ActivationId {
+pub fn name(serial: Option<Serial>, now: Timestamp) -> ActivationId {
     let serial = serial.map_or(0, Serial::get);
     let name = format!("{serial}-{:x}", now.as_micros().unsigned_abs());
     name.parse().unwrap_or_else(|error| unreachable!("digits and a hyphen: {error}"))

@@ -88,7 +88,8 @@ fn believed(version: u32, release: &[u8]) -> Believed {
 async fn played(next: Believed, during: fn(Task<'_>) -> bool) -> (Vec<&'static str>, String) {
     let (envelope, created) = trust::manifest(2);
     let (sender, trust) = watch::channel(believed(1, &[2, 3]));
-    let (assign, wanted) = watch::channel(Some(Assignment { envelope, rollout: "r".into() }));
+    let (assign, wanted) =
+        watch::channel(Some(Assignment { envelope, rollout: "r".into(), retry: false }));
     let (done, reports) = (Arc::default(), Arc::default());
     let ports = Ports {
         machine: Changing { during, next, trust: sender, done: Arc::clone(&done) },

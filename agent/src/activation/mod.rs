@@ -21,6 +21,8 @@
 //! | [`state`] | where an activation can stand (plain data) | – |
 //! | [`event`] | what can happen, and what can be asked for | state |
 //! | [`phase`], [`step`], [`settle`] | what follows from an event (pure) | state, event |
+//! | [`again`] | is what was tried here before tried again? (pure) | state |
+//! | [`by_hand`] | somebody on the machine asks to go back (pure) | state |
 //! | [`verdict`], [`probation`] | is the machine well? (pure) | state |
 //! | [`reboot`] | does a system need a reboot, and may it have one? (pure) | state |
 //! | [`ways`] | have we lost the network, or is the control plane away? (pure) | state |
@@ -33,6 +35,8 @@
 //! the host ends on the system that it reports, and it is never switched without an
 //! armed timer that would undo it.
 
+pub mod again;
+pub mod by_hand;
 pub mod door;
 pub mod drive;
 pub mod event;

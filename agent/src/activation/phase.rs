@@ -7,6 +7,9 @@ use floe_proto::report;
 use super::reboot::list;
 use super::state::{Fault, Order, Phase, Seen, Toplevel, Trial, Undoing, Verdict, Way};
 
+/// How often going back may fail before the host says that it cannot.
+pub const MAX_FAILED_ROLLBACKS: u32 = 3;
+
 impl Phase {
     /// Whether the process that came from `self` to `next` must end, so that systemd
     /// starts the agent of the system that runs now: only the new system's agent may
@@ -78,6 +81,21 @@ impl Phase {
             | Self::Unpacking(order)
             | Self::Building(order)
             | Self::Waiting(order, _) => Some(order),
+            Self::Staging(_)
+            | Self::Rebooting(_)
+            | Self::Arming(_)
+            | Self::Trying(_)
+            | Self::Probation(_)
+            | Self::Disarming(..)
+            | Self::Committing(_)
+            | Self::RollingBack(..) => self.trial().map(|trial| &trial.order),
+            Self::Idle | Self::Reporting(_) => None,
+        }
+    }
+
+    /// The new system that is in flight, once there is one.
+    pub fn trial(&self) -> Option<&Trial> {
+        match self {
             Self::Staging(trial)
             | Self::Rebooting(trial)
             | Self::Arming(trial)
@@ -85,8 +103,13 @@ impl Phase {
             | Self::Probation(trial)
             | Self::Disarming(trial, _)
             | Self::Committing(trial)
-            | Self::RollingBack(trial, _) => Some(&trial.order),
-            Self::Idle | Self::Reporting(_) => None,
+            | Self::RollingBack(trial, _) => Some(trial),
+            Self::Idle
+            | Self::Fetching(_)
+            | Self::Unpacking(_)
+            | Self::Building(_)
+            | Self::Waiting(..)
+            | Self::Reporting(_) => None,
         }
     }
 }
@@ -120,6 +143,25 @@ impl Trial {
         self.before.at = seen.at;
         self.until = seen.at.after(self.order.manifest.deadline());
         self
+    }
+
+    /// The same trial, as one that this boot was seen in.
+    pub(super) fn in_the_boot_of(mut self, seen: &Seen) -> Self {
+        self.before.boot = seen.boot.clone();
+        self
+    }
+
+    /// A way back that was interrupted by a reboot into the machine that looks like `seen`.
+    /// Where the new system runs there, since it may have been the boot default before that
+    /// was undone, the reboot was not the way back. Each time that it may have been counts.
+    pub(super) fn still_to_be_undone(self, undoing: Undoing, seen: &Seen) -> Phase {
+        let not_begun = seen.profile.as_ref() == Some(&self.to);
+        let failures = undoing.failures + u32::from(!not_begun);
+        if undoing.boot && self.runs_on(seen) && failures < MAX_FAILED_ROLLBACKS {
+            let trial = Box::new(self.in_the_boot_of(seen));
+            return Phase::RollingBack(trial, Undoing { failures, ..undoing });
+        }
+        Phase::RollingBack(Box::new(self), undoing)
     }
 
     /// What undoes it, before anything was committed.

@@ -64,6 +64,7 @@ pub(crate) fn order(serial: u64) -> Order {
     Order {
         activation: format!("{serial}-a").parse().unwrap(),
         rollout: "r-1".into(),
+        retry: false,
         envelope: "{}".into(),
         digest: Digest::of(serial.to_string().as_bytes()),
         manifest,

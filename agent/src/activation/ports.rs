@@ -13,6 +13,7 @@ use floe_proto::digest::Digest;
 use floe_proto::id::ActivationId;
 use floe_proto::report;
 use floe_proto::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::event::{Event, Task};
 use super::state::{Named, Report, Seen, State};
@@ -28,6 +29,11 @@ pub trait Machine: Send + Sync {
     /// implementation bounds its time, and waits a little before it says
     /// [`Event::Busy`] or that something failed again.
     fn perform(&self, task: Task<'_>) -> impl Future<Output = Event> + Send;
+
+    /// Returns when nobody on the machine has asked that nothing new is begun.
+    fn unsuspended(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// What survives a power cut.
@@ -107,6 +113,19 @@ pub struct Assignment {
     pub envelope: Vec<u8>,
     /// On whose behalf, as the control plane says; for logs and retries only.
     pub rollout: String,
+    /// Whether an operator asked that what was reverted here is tried again, as the control
+    /// plane says.
+    pub retry: bool,
+}
+
+/// That nothing new is to be begun: somebody on the machine asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspension {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in their words; may be empty.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// The next state could not be recorded, so it must not be acted on.

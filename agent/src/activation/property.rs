@@ -241,6 +241,8 @@ fn the_pure_files_import_nothing_that_does_anything() {
         include_str!("phase.rs"),
         include_str!("step.rs"),
         include_str!("settle.rs"),
+        include_str!("again.rs"),
+        include_str!("by_hand.rs"),
         include_str!("verdict.rs"),
         include_str!("probation.rs"),
         include_str!("reboot.rs"),

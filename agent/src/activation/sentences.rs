@@ -6,13 +6,13 @@ use floe_proto::digest::Digest;
 use floe_proto::reboot::{Policy, Reboot};
 
 use super::event::{Effect, Event, Task};
+use super::phase::MAX_FAILED_ROLLBACKS;
 use super::played::{assigned, order, toplevel, trial};
 use super::reboot::Reason;
 use super::state::{
     BootId, Confirmed, Fault, Order, Phase, Report, Seen, State, Toplevel, Trial, Undoing, Uptime,
     Verdict, Way,
 };
-use super::step::MAX_FAILED_ROLLBACKS;
 use floe_proto::report::Outcome;
 use floe_proto::time::Timestamp;
 
@@ -170,6 +170,32 @@ fn c28_a_power_cut_in_the_boot_of_a_trial_is_its_end() {
 }
 
 #[test]
+fn a_boot_of_a_default_that_was_not_undone_yet_is_no_failed_way_back() {
+    // The power was cut while it was committed, and then the commit failed.
+    let resumed = at(Phase::Committing(rebooting())).resumed(&booted("new"));
+    let undoing = resumed.on(failed("no"), now());
+    let Phase::RollingBack(trial, _) = &undoing.phase else { panic!("{:?}", undoing.phase) };
+    assert_eq!(trial.before.boot, booted("new").boot, "a reboot is still to come");
+    // And again before the default was undone.
+    let third = Seen { boot: BootId("3".into()), ..seen("new") };
+    let again = undoing.resumed(&third);
+    let Phase::RollingBack(trial, Undoing { failures: 0, .. }) = &again.phase else {
+        panic!("{:?}", again.phase)
+    };
+    assert_eq!(trial.before.boot, third.boot);
+    // A default that comes back however often it is undone is given up.
+    let mut state = again;
+    for boot in 4..10 {
+        let profile = Some(toplevel("old"));
+        state = state.resumed(&Seen { boot: BootId(boot.to_string()), profile, ..seen("new") });
+    }
+    let Phase::RollingBack(trial, Undoing { failures: 2, .. }) = &state.phase else {
+        panic!("{:?}", state.phase)
+    };
+    assert_eq!(trial.before.boot, BootId("5".into()));
+}
+
+#[test]
 fn the_guard_of_a_boot_acts_only_in_the_boot_of_a_trial() {
     let staged = at(Phase::Rebooting(rebooting()));
     assert!(staged.boot_trial(&seen("old")).is_none(), "not rebooted yet");
@@ -231,6 +257,7 @@ fn confirmed(toplevel: Toplevel) -> State {
         entry: order.manifest.entry.clone(),
         health: order.manifest.health,
         toplevel,
+        before: None,
     };
     State { confirmed: Some(confirmed), ..State::default() }
 }

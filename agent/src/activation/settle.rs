@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use floe_proto::admit::Mark;
+use floe_proto::digest::Digest;
 use floe_proto::id::ActivationId;
 use floe_proto::report::Outcome;
 use floe_proto::time::Timestamp;
 
-use super::state::{Confirmed, Order, Phase, Report, Seen, Settled, State, Toplevel, Trial};
-
-/// How often a manifest is tried that does not come to be confirmed.
-pub const MAX_ATTEMPTS: u32 = 3;
+use super::again::Again;
+use super::state::{
+    Confirmed, Order, Phase, Report, Reverted, Seen, Settled, State, Toplevel, Trial,
+};
 
 /// Of how many manifests that had no success it is remembered that they were tried.
 const MAX_REMEMBERED: usize = 8;
@@ -25,19 +26,19 @@ impl State {
         if self.runs_already(&order, seen) {
             return self.confirm_unchanged(&order, now);
         }
-        let known = self.settled.iter().chain(&self.earlier);
-        match known.into_iter().find(|settled| settled.rules_out(&order)) {
-            Some(settled) => {
-                let report = Report {
-                    activation: order.activation.clone(),
-                    running: order.running.clone(),
-                    at: now,
-                    ..settled.report.clone()
-                };
-                self.at(Phase::Reporting(Box::new(report)))
+        let activation = order.activation.clone();
+        let report = match self.again(&order) {
+            Again::Try => return self.at(Phase::Fetching(order)),
+            Again::Known(report) => {
+                Report { activation, running: order.running.clone(), at: now, ..*report }
             }
-            None => self.at(Phase::Fetching(order)),
-        }
+            Again::Refused(why) => {
+                let running = order.running.clone();
+                let end = End { outcome: Outcome::Failed, why: why.as_str(), running };
+                Report { manifest: Some(order.named()), ..end.report(activation, now) }
+            }
+        };
+        self.at(Phase::Reporting(Box::new(report)))
     }
 
     /// Whether the machine runs and would boot exactly what came of this payload, and
@@ -62,8 +63,11 @@ impl State {
         };
         let confirmed =
             self.confirmed.clone().map(|known| Confirmed { manifest: order.named(), ..known });
-        Self { floors: self.floors.clone().confirmed(order.mark()), confirmed, ..self }
-            .settle(order.rollout.clone(), report)
+        Self { floors: self.floors.clone().confirmed(order.mark()), confirmed, ..self }.settle(
+            order.rollout.clone(),
+            Some(order.manifest.payload.sha256),
+            report,
+        )
     }
 
     pub(super) fn confirm(self, trial: &Trial, now: Timestamp) -> Self {
@@ -74,6 +78,7 @@ impl State {
             entry: manifest.entry.clone(),
             health: manifest.health.clone(),
             toplevel: trial.to.clone(),
+            before: Some(trial.before.running.clone()),
         };
         let floors = self.floors.clone().confirmed(trial.order.mark());
         let end = End { outcome: Outcome::Confirmed, why: "", running: Some(trial.to.clone()) };
@@ -86,27 +91,36 @@ impl State {
             build: trial.build,
             ..end.report(trial.order.activation.clone(), now)
         };
-        self.settle(trial.order.rollout.clone(), report)
+        let payload = Some(trial.order.manifest.payload.sha256);
+        self.settle(trial.order.rollout.clone(), payload, report)
     }
 
     /// Remembers how it ended, and reports it.
-    pub(super) fn settle(self, rollout: String, report: Report) -> Self {
+    pub(super) fn settle(self, rollout: String, payload: Option<Digest>, report: Report) -> Self {
         let mut earlier = self.earlier;
         earlier.splice(0..0, self.settled);
         let is_the_same = |settled: &Settled| settled.report.manifest == report.manifest;
-        let before =
-            earlier.iter().find(|settled| is_the_same(settled)).map_or(0, |found| found.attempts);
+        let before = earlier.iter().find(|settled| is_the_same(settled));
+        let (tried, known) =
+            before.map_or((0, None), |before| (before.attempts, before.reverted.clone()));
         // What is not to be tried again is remembered, so that two that fail are not tried
         // in turns for ever.
         earlier.retain(|settled| !is_the_same(settled) && settled.attempts > 0);
         earlier.truncate(MAX_REMEMBERED);
-        let attempts = match report.outcome {
-            Outcome::Confirmed => 0,
-            Outcome::Failed | Outcome::RolledBack | Outcome::Superseded | Outcome::Quarantined => {
-                before.saturating_add(1)
+        let tried = tried.saturating_add(1);
+        let (attempts, reverted) = match report.outcome {
+            Outcome::Confirmed => {
+                // The same under an older serial is no worse.
+                earlier.retain(|settled| settled.payload.is_none() || settled.payload != payload);
+                (0, None)
+            }
+            Outcome::Failed | Outcome::Superseded => (tried, known),
+            Outcome::RolledBack | Outcome::Quarantined => {
+                (tried, Some(Reverted { why: report.reason.clone(), at: report.at }))
             }
         };
-        let settled = Some(Settled { rollout, attempts, report: report.clone() });
+        let settled =
+            Some(Settled { rollout, attempts, payload, reverted, report: report.clone() });
         Self { settled, earlier, ..self }.at(Phase::Reporting(Box::new(report)))
     }
 }
@@ -120,16 +134,6 @@ impl Order {
     fn mark(&self) -> Mark {
         let Self { manifest, digest, .. } = self;
         Mark { epoch: manifest.epoch, serial: manifest.serial, manifest: *digest }
-    }
-}
-
-impl Settled {
-    /// Whether `order` was tried before without success, and is not to be tried again:
-    /// for the same rollout never, for another one as long as attempts are left.
-    fn rules_out(&self, order: &Order) -> bool {
-        self.report.manifest == Some(order.named())
-            && self.report.outcome != Outcome::Confirmed
-            && (self.rollout == order.rollout || self.attempts >= MAX_ATTEMPTS)
     }
 }
 

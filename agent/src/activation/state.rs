@@ -30,6 +30,9 @@ pub struct State {
     /// How those of other manifests ended that had no success; the newest first, bounded.
     #[serde(default)]
     pub earlier: Vec<Settled>,
+    /// What is to be reported after what is on its way now; bounded.
+    #[serde(default)]
+    pub unsent: Vec<Report>,
     /// What is being done.
     pub phase: Phase,
 }
@@ -77,6 +80,10 @@ pub struct Order {
     pub activation: ActivationId,
     /// On whose behalf, as the control plane says; never trusted.
     pub rollout: String,
+    /// Whether it is tried again where it was reverted before, as the control plane says;
+    /// never trusted, so that attempts are counted all the same.
+    #[serde(default)]
+    pub retry: bool,
     /// The envelope as it came: verified again when the agent starts anew.
     pub envelope: String,
     /// SHA-256 of the signed manifest.
@@ -193,6 +200,9 @@ pub struct Confirmed {
     pub health: Health,
     /// The system that came of it.
     pub toplevel: Toplevel,
+    /// The system that ran before it; `None` where an older agent kept it.
+    #[serde(default)]
+    pub before: Option<Toplevel>,
 }
 
 /// How the last activation ended, so that the same order is not tried in a loop.
@@ -202,8 +212,24 @@ pub struct Settled {
     pub rollout: String,
     /// How often this manifest was tried without success.
     pub attempts: u32,
+    /// What it was made from; `None` where no manifest was believed. The same payload under
+    /// another serial is the same bundle.
+    #[serde(default)]
+    pub payload: Option<Digest>,
+    /// That it was reverted here; later attempts that merely fail leave it.
+    #[serde(default)]
+    pub reverted: Option<Reverted>,
     /// What was reported.
     pub report: Report,
+}
+
+/// That a manifest was reverted here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reverted {
+    /// What decided.
+    pub why: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What came of an activation.

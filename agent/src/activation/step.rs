@@ -9,13 +9,11 @@ use floe_proto::report::Outcome;
 use floe_proto::time::Timestamp;
 
 use super::event::{Effect, Event, Task};
+use super::phase::MAX_FAILED_ROLLBACKS;
 use super::settle::End;
 use super::state::{
     Fault, Order, Phase, Report, Seen, State, Trial, Undoing, Uptime, Verdict, Way,
 };
-
-/// How often going back may fail before the host says that it cannot.
-pub const MAX_FAILED_ROLLBACKS: u32 = 3;
 
 /// Why what was proved is not committed after all.
 const GONE: &str = "the new system did not run any more when it was to be committed";
@@ -29,8 +27,8 @@ impl State {
             Arming, Building, Committing, Disarming, Fetching, Idle, Probation, Rebooting,
             Reporting, RollingBack, Staging, Trying, Unpacking, Waiting,
         };
-        let Self { floors, confirmed, settled, earlier, phase } = self;
-        let state = Self { floors, confirmed, settled, earlier, phase: Idle };
+        let Self { floors, confirmed, settled, earlier, unsent, phase } = self;
+        let state = Self { floors, confirmed, settled, earlier, unsent, phase: Idle };
         match (phase, event) {
             (Idle, Event::Assigned { order, seen, floors }) => {
                 Self { floors: *floors, ..state }.begin(order, &seen, now)
@@ -38,7 +36,7 @@ impl State {
             (Idle, Event::Refused { activation, rollout, why, running }) => {
                 let end = End { outcome: Outcome::Failed, why: why.as_str(), running };
                 let report = end.report(activation, now);
-                state.settle(rollout, report)
+                state.settle(rollout, None, report)
             }
 
             // Nothing has touched the machine yet: a failure leaves it as it is.
@@ -68,7 +66,8 @@ impl State {
                     manifest: Some(order.named()),
                     ..end.report(order.activation.clone(), now)
                 };
-                state.settle(order.rollout, report)
+                let payload = Some(order.manifest.payload.sha256);
+                state.settle(order.rollout, payload, report)
             }
 
             (Staging(trial), Event::Staged) => state.at(Rebooting(trial)),
@@ -141,7 +140,7 @@ impl State {
                 state.end(&trial, End { outcome: Outcome::Superseded, why, running }, now)
             }
 
-            (Reporting(_), Event::Reported) => state,
+            (Reporting(_), Event::Reported) => state.reported(),
             (phase, _) => state.at(phase),
         }
     }
@@ -180,6 +179,14 @@ impl State {
                 trial.undone(Fault::new(why))
             }
             Trying(trial) => Arming(trial),
+            // The boot default may be the new system already, so that this boot says nothing of
+            // the way back: that begins anew in it.
+            Committing(trial) if rebooted(&trial) && trial.runs_on(seen) => {
+                Committing(Box::new(trial.in_the_boot_of(seen)))
+            }
+            RollingBack(trial, undoing) if rebooted(&trial) => {
+                trial.still_to_be_undone(undoing, seen)
+            }
             phase @ (Idle | Fetching(_) | Unpacking(_) | Building(_) | Waiting(..) | Staging(_)
             | Rebooting(_) | Arming(_) | Probation(_) | Disarming(..) | Committing(_)
             | RollingBack(..) | Reporting(_)) => phase,

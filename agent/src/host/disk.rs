@@ -23,6 +23,9 @@ pub trait Disk: Clone + Debug + Send + 'static {
     /// Waits for the lock that `file` stands for.
     fn lock(&self, file: &Path) -> io::Result<Self::Lock>;
 
+    /// The lock that `file` stands for; `None` where somebody else holds it.
+    fn try_lock(&self, file: &Path) -> io::Result<Option<Self::Lock>>;
+
     /// What a file holds.
     fn read(&self, file: &Path) -> io::Result<Vec<u8>>;
 
@@ -60,6 +63,15 @@ impl Disk for RealDisk {
         let file = File::options().create(true).truncate(false).write(true).open(file)?;
         flock(&file, FlockOperation::LockExclusive)?;
         Ok(file)
+    }
+
+    fn try_lock(&self, file: &Path) -> io::Result<Option<File>> {
+        let file = File::options().create(true).truncate(false).write(true).open(file)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn read(&self, file: &Path) -> io::Result<Vec<u8>> {

@@ -76,14 +76,19 @@ async fn act(paths: Paths, overdue: impl FnOnce(State) -> Option<State>) -> Resu
     if found.loss != Loss::None {
         let went_back = salvage::go_back(&paths).await?.is_some();
         drop(journal);
-        return if went_back { restart_agent().await } else { Ok(Done::Nothing) };
+        if went_back {
+            restart_agent().await?;
+            return Ok(Done::Settled);
+        }
+        return Ok(Done::Nothing);
     }
     let Some(state) = overdue(found.state) else { return Ok(Done::Nothing) };
     log::warn!("not confirmed in time: going back");
     let clock = HostClock::new(&state.floors);
     let machine = HostMachine::new(paths, Vec::new(), Alone);
     go_back(state, journal, &machine, &clock).await?;
-    restart_agent().await
+    restart_agent().await?;
+    Ok(Done::Settled)
 }
 
 /// Carries out `state`, which goes back, until what is left is to report it.
@@ -132,15 +137,15 @@ async fn record(journal: &mut impl Journal, state: &State) -> Result<(), Unwritt
 }
 
 /// The agent that runs, if any, is the new system's, or knows an older journal.
-async fn restart_agent() -> Result<Done, Error> {
+pub(super) async fn restart_agent() -> Result<(), Error> {
     let restart = ["restart", "--no-block", AGENT_UNIT];
     Process::new("systemctl").args(restart).output().await?.success()?;
-    Ok(Done::Settled)
+    Ok(())
 }
 
 /// A guard has no line to the control plane, and needs none.
 #[derive(Debug)]
-struct Alone;
+pub(super) struct Alone;
 
 impl Locate for Alone {
     async fn locate(&self, _: Digest) -> Result<String, NotLocated> {

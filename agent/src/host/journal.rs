@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use floe_proto::admit::Floors;
 
 use super::disk::{Disk, RealDisk};
-use super::record;
+use super::{history, record};
 use crate::activation::ports::{Journal, Unwritten};
 use crate::activation::state::State;
 
@@ -54,6 +54,8 @@ pub struct HostJournal<D: Disk = RealDisk> {
     sequence: u64,
     /// What the floors' own file says; `None` where it has to be written.
     floors: Option<Floors>,
+    /// The state as this process read or wrote it last.
+    newest: State,
     loss: Loss,
     /// Held from opening to the end by the guard; by the agent only while it writes.
     held: Option<D::Lock>,
@@ -87,6 +89,22 @@ impl<D: Disk> HostJournal<D> {
         Ok((journal, found))
     }
 
+    /// Like [`Self::hold`], but gives `None` at once where somebody else holds the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn try_hold(disk: D, state: &Path) -> Result<Option<(Self, Found)>, Error> {
+        let mut journal = Self::at(disk, state)?;
+        let lock = journal.disk.try_lock(&journal.directory.join(LOCK)).map_err(Error::Disk)?;
+        if lock.is_none() {
+            return Ok(None);
+        }
+        journal.held = lock;
+        let found = journal.read()?;
+        Ok(Some((journal, found)))
+    }
+
     fn at(disk: D, state: &Path) -> Result<Self, Error> {
         let directory = state.join("journal");
         disk.make_directory(&directory).map_err(Error::Disk)?;
@@ -96,6 +114,7 @@ impl<D: Disk> HostJournal<D> {
             floors_directory: state.to_owned(),
             sequence: 0,
             floors: None,
+            newest: State::default(),
             loss: Loss::None,
             held: None,
         })
@@ -120,6 +139,7 @@ impl<D: Disk> HostJournal<D> {
         }
         // Either may be behind: after a crash the state, after damage the other.
         found.floors = found.floors.merged(self.floors.clone().unwrap_or_default());
+        self.newest = found.clone();
         Ok(Found { state: found, loss: self.loss })
     }
 
@@ -148,9 +168,15 @@ impl<D: Disk> HostJournal<D> {
                 .map_err(Unwritten::Disk)?;
             self.floors = Some(state.floors.clone());
         }
+        let ended = history::ended(&self.newest, state);
+        if let Err(error) = history::add(&self.disk, &self.floors_directory, ended) {
+            // Nothing is decided by it.
+            log::warn!(error:% = error; "could not write the history");
+        }
         record::write(&self.disk, &self.directory, STATE, sequence, state)
             .map_err(Unwritten::Disk)?;
         self.sequence = sequence;
+        self.newest = state.clone();
         Ok(())
     }
 }
@@ -245,7 +271,9 @@ mod tests {
             unchanged: false,
             build: Duration::ZERO,
         };
-        let settled = Some(Settled { rollout: "r-1".into(), attempts, report: report.clone() });
+        let (rollout, payload, reverted) = ("r-1".into(), None, None);
+        let settled =
+            Some(Settled { rollout, attempts, payload, reverted, report: report.clone() });
         State { settled, phase: Phase::Reporting(Box::new(report)), ..State::default() }
     }
 

@@ -122,6 +122,10 @@ impl Disk for LossyDisk {
         Ok(())
     }
 
+    fn try_lock(&self, file: &Path) -> io::Result<Option<()>> {
+        self.lock(file).map(Some)
+    }
+
     fn read(&self, file: &Path) -> io::Result<Vec<u8>> {
         let platter = self.platter();
         Ok(platter.files[platter.file(file)?].now.clone())

@@ -20,7 +20,8 @@ use super::paths::{AGENT, Paths, source};
 use super::switch::{self, Switch};
 use super::whole::Whole;
 use super::{
-    build, checks, loader, output, preflight, process, revert, roots, system, timer, unit, ways,
+    build, checks, loader, output, preflight, process, revert, roots, suspension, system, timer,
+    unit, ways,
 };
 use crate::activation::event::{Event, Task};
 use crate::activation::ports::{Clock as _, Connection, Locate, Machine, News, Progress, Tell};
@@ -112,14 +113,16 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
         Ok(Event::Built { to, before: Box::new(before), way, build })
     }
 
-    /// The clock may be set meanwhile, so that it is looked at again and again.
+    /// The clock may be set meanwhile, so that it is looked at again and again. A machine that
+    /// is suspended goes on waiting: who suspends it does not expect a reboot.
     async fn await_window(&self, order: &Order) -> Event {
         loop {
             let left = order.manifest.activation.reboot.wait(self.clock.now());
-            if left.is_zero() {
+            let suspended = suspension::read(&self.paths.state).is_some();
+            if left.is_zero() && !suspended {
                 return Event::WindowOpened;
             }
-            sleep(left.min(GLANCE)).await;
+            sleep(if suspended { GLANCE } else { left.min(GLANCE) }).await;
         }
     }
 
@@ -180,6 +183,9 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
     }
 
     async fn commit(&self, trial: &Trial) -> Result<Event, commit::Error> {
+        if let Err(error) = roots::before_a_commit(&trial.before.running) {
+            log::warn!(error:% = error; "could not root the system that ran before");
+        }
         commit(&trial.to, &trial.order.activation, "commit", &self.paths).await?;
         roots::forget_candidate(&trial.to);
         Ok(Event::Committed)
@@ -236,6 +242,14 @@ impl<L: Locate + Connection + Tell> Machine for HostMachine<L> {
             }
         };
         done.unwrap_or_else(Event::Failed)
+    }
+
+    async fn unsuspended(&self) {
+        // Watched before it is read, so that no change is missed.
+        let mut watcher = suspension::Watcher::new(&self.paths.state);
+        while suspension::read(&self.paths.state).is_some() {
+            watcher.changed().await;
+        }
     }
 }
 

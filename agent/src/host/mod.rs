@@ -7,21 +7,26 @@
 //!    ├─ build      nixos-rebuild build, in a transient unit; then roots, preflight
 //!    ├─ timer      the dead man's timer ╌╌▶ guard   (a process of its own)
 //!    ├─ switch     switch-to-configuration ╌╌▶ trial (a process of its own, in a transient unit)
-//!    ├─ checks     probes, units, connection (and `ways` out where that is away)
+//!    ├─ checks     probes (a `command` as nobody), units, connection (and `ways` out where that is away)
 //!    ├─ loader     one boot of a system that is not the default (by the `menu`, which `grub` understands)
 //!    ├─ commit     profile and boot entry
 //!    └─ revert     the way back, by a switch or by a reboot
+//!
+//! by_hand ─▶ revert, or switch and commit      (a process of its own: `floe-agent revert`)
+//! gc ─▶ generations, the menu, nix-store --gc  (a process of its own: `floe-agent gc`)
 //! ```
 //!
 //! `journal` has what survives a crash (in `record`s, on a `disk`); where it did not survive,
-//! `salvage` asks the machine itself.
+//! `salvage` asks the machine itself. `history` and `suspension` are files beside it.
 //!
 //! `process` is the only file that starts programs, `clock` the only one that reads
 //! the clock, and [`paths::Paths`] has every path.
 
 pub mod build;
+pub mod by_hand;
 pub mod checks;
 pub mod clock;
+pub mod command;
 pub mod commit;
 #[cfg(test)]
 mod crash_points;
@@ -29,8 +34,11 @@ pub mod disk;
 #[cfg(test)]
 mod doom;
 pub mod fetch;
+pub mod gc;
+pub mod generations;
 pub mod grub;
 pub mod guard;
+pub mod history;
 pub mod journal;
 pub mod loader;
 #[cfg(test)]
@@ -49,6 +57,7 @@ pub mod record;
 pub mod revert;
 pub mod roots;
 pub mod salvage;
+pub mod suspension;
 pub mod switch;
 pub mod system;
 pub mod timer;

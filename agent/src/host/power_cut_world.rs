@@ -114,7 +114,8 @@ impl World {
         let Signed { envelope, created, believed } = SIGNED.clone();
         let (_sender, trust) = watch::channel(believed);
         // Nobody assigns anything after this: the loop ends once it is answered.
-        let (_, wanted) = watch::channel(Some(Assignment { envelope, rollout: "r-1".into() }));
+        let (_, wanted) =
+            watch::channel(Some(Assignment { envelope, rollout: "r-1".into(), retry: false }));
         let (journal, found) = HostJournal::open(disk, Path::new("/state")).unwrap();
         assert_eq!(found.loss, Loss::None, "no power cut loses the journal");
         let ports = Ports {

@@ -37,6 +37,15 @@ pub async fn room(paths: &Paths) -> Result<(), Error> {
     {
         return Err(Error::Memory { available, needed: paths.limits.memory });
     }
+    nobody_switches().await
+}
+
+/// Whether nobody else switches this machine now: the lock is probed, not waited for.
+///
+/// # Errors
+///
+/// [`Error::Busy`], or why that cannot be told.
+pub async fn nobody_switches() -> Result<(), Error> {
     if is_locked(Path::new(SWITCH_LOCK))? || unit::show(SWITCH_UNIT).await?.is_running() {
         return Err(Error::Busy);
     }

@@ -44,6 +44,18 @@ pub fn after_an_end(running: &Toplevel) -> io::Result<()> {
     }
 }
 
+/// Keeps what ran before what is committed: an administrator may want to go back to it.
+///
+/// # Errors
+///
+/// What the disk said.
+pub fn before_a_commit(before: &Toplevel) -> io::Result<()> {
+    let roots = Path::new(ROOTS);
+    fs::create_dir_all(roots)?;
+    set(roots, "before", before.as_path())?;
+    sync_directory(roots)
+}
+
 /// Like [`after_an_end`]. Roots are a precaution: that one cannot be moved is no reason to
 /// fail what succeeded.
 pub fn forget_candidate(running: &Toplevel) {

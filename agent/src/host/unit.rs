@@ -137,6 +137,20 @@ pub async fn show(unit: &str) -> Result<Facts, process::Error> {
     Ok(parse(&output.success()?.stdout))
 }
 
+/// What the process of `unit` says of itself (sd_notify(3), `STATUS=`); `None` where none
+/// runs, or it says nothing.
+///
+/// # Errors
+///
+/// Where systemd could not be asked.
+pub async fn status_text(unit: &str) -> Result<Option<String>, process::Error> {
+    let properties = "--property=ActiveState,SubState,StatusText";
+    let output = Process::new("systemctl").args(["show", properties, "--", unit]).output().await?;
+    let facts = parse(&output.success()?.stdout);
+    let text = facts.get("StatusText");
+    Ok((facts.is_running() && !text.is_empty()).then(|| text.to_owned()))
+}
+
 fn parse(text: &str) -> Facts {
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     Facts(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())

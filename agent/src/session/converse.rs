@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use floe_proto::id::RolloutId;
+use floe_proto::pb;
 use floe_proto::pb::from_agent::Message as Said;
 use floe_proto::pb::host_session_client::HostSessionClient;
 use floe_proto::pb::to_agent::Message as Heard;
-use floe_proto::pb::{FromAgent, Heartbeat, Hello, ToAgent};
+use floe_proto::pb::{FromAgent, Hello, ToAgent};
 use log::{debug, error, info, warn};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -14,10 +15,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
-use super::handle::{CLOSE_TIMEOUT, Link};
+use super::handle::{CLOSE_TIMEOUT, LineState, Link};
 use super::outbox::Outbox;
-use super::wire::MAX_ENVELOPE;
-use crate::activation::ports::Assignment;
+use super::wire::{self, MAX_ENVELOPE};
+use crate::activation::ports::{Assignment, Suspension};
 use crate::telemetry::Chain;
 use crate::trust::Roots;
 
@@ -46,6 +47,9 @@ pub(super) struct Ends<'a> {
     pub(super) roots: &'a Roots,
     pub(super) taken: &'a watch::Sender<Option<bool>>,
     pub(super) told: &'a watch::Sender<Option<Duration>>,
+    /// Whether the machine is suspended; what the Hello says of it has been seen.
+    pub(super) suspended: watch::Receiver<Option<Suspension>>,
+    pub(super) line: &'a watch::Sender<LineState>,
 }
 
 /// Opens a stream and serves it. Only returns when it has ended, and says why.
@@ -84,9 +88,11 @@ pub(super) async fn converse(
     ends.taken.send_replace(Some(true));
     ends.outbox.rewind();
     ends.link.send_replace(Some(client));
+    ends.line.send_replace(LineState::Connected);
+    let heartbeat = Duration::from_secs(seconds.into());
     tokio::select! {
         error = listen(hear, &ends) => error,
-        error = speak(say, ends.outbox, Duration::from_secs(seconds.into())) => error,
+        error = speak(say, ends.outbox, heartbeat, ends.suspended.clone()) => error,
     }
 }
 
@@ -130,8 +136,8 @@ fn obey(message: Heard, ends: &Ends<'_>) {
             warn!("an assignment for what is no rollout was left aside");
         }
         Heard::Assignment(assignment) => {
-            let assignment =
-                Assignment { envelope: assignment.manifest_envelope, rollout: assignment.rollout };
+            let pb::Assignment { manifest_envelope: envelope, rollout, retry } = assignment;
+            let assignment = Assignment { envelope, rollout, retry };
             // After a reconnect the same assignment comes again, and is no news.
             ends.wanted.send_if_modified(|wanted| {
                 let news = wanted.as_ref() != Some(&assignment);
@@ -144,14 +150,24 @@ fn obey(message: Heard, ends: &Ends<'_>) {
     }
 }
 
-async fn speak(say: mpsc::Sender<FromAgent>, outbox: &Outbox, heartbeat: Duration) -> Error {
+async fn speak(
+    say: mpsc::Sender<FromAgent>,
+    outbox: &Outbox,
+    heartbeat: Duration,
+    mut suspended: watch::Receiver<Option<Suspension>>,
+) -> Error {
     loop {
         // Room first: what was taken from the outbox is never dropped here.
         let Ok(room) = say.reserve().await else { return Error::Ended };
-        let message = match timeout(heartbeat, outbox.next()).await {
-            Ok(Some(message)) => message,
-            Ok(None) => break,
-            Err(_) => Said::Heartbeat(Heartbeat {}),
+        let next = tokio::select! {
+            next = outbox.next() => Some(next),
+            Ok(()) = suspended.changed() => None,
+            () = sleep(heartbeat) => None,
+        };
+        let message = match next {
+            Some(Some(message)) => message,
+            Some(None) => break,
+            None => wire::heartbeat(suspended.borrow_and_update().as_ref()),
         };
         room.send(FromAgent { message: Some(message) });
     }

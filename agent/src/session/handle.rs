@@ -25,6 +25,23 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The way to the control plane while a stream is open.
 pub(super) type Link = Option<HostSessionClient<Channel>>;
 
+/// How the way to the control plane stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LineState {
+    /// Nothing was tried yet, or the first try has not ended.
+    #[default]
+    Connecting,
+    /// A stream is open.
+    Connected,
+    /// There is none; the next try is after `wait`.
+    Waiting {
+        /// How long, from when this was said.
+        wait: Duration,
+        /// Why there is none.
+        why: String,
+    },
+}
+
 /// How long one question may take, waiting for a stream included.
 const LOCATE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -36,9 +53,15 @@ pub struct Handle {
     pub(super) wanted: watch::Receiver<Option<Assignment>>,
     pub(super) taken: watch::Receiver<Option<bool>>,
     pub(super) told: watch::Receiver<Option<Duration>>,
+    pub(super) line: watch::Receiver<LineState>,
 }
 
 impl Handle {
+    /// How the way to the control plane stands, as it changes.
+    pub fn line(&self) -> watch::Receiver<LineState> {
+        self.line.clone()
+    }
+
     /// The newest assignment; `None` before the first.
     pub fn assignments(&self) -> watch::Receiver<Option<Assignment>> {
         self.wanted.clone()

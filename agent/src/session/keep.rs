@@ -15,9 +15,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::converse::{self, Ends, converse};
-use super::handle::{Handle, Link};
+use super::handle::{Handle, LineState, Link};
 use super::outbox::Outbox;
-use crate::activation::ports::Assignment;
+use super::wire;
+use crate::activation::ports::{Assignment, Suspension};
 use crate::backoff::Backoff;
 use crate::telemetry::Chain;
 use crate::trust::Roots;
@@ -39,24 +40,28 @@ pub struct Session {
     roots: Roots,
     taken: watch::Sender<Option<bool>>,
     told: watch::Sender<Option<Duration>>,
+    suspended: watch::Receiver<Option<Suspension>>,
+    line: watch::Sender<LineState>,
 }
 
 /// A session that is not connected yet, and what others hold of it. What it hears of
-/// trust roots goes to `roots`.
-pub fn open(roots: Roots) -> (Session, Handle) {
+/// trust roots goes to `roots`; `suspended` is what the control plane is told of that.
+pub fn open(roots: Roots, suspended: watch::Receiver<Option<Suspension>>) -> (Session, Handle) {
     let outbox = Arc::new(Outbox::default());
     let (wanted, wanted_receiver) = watch::channel(None);
     let (link, link_receiver) = watch::channel(None);
     let (taken, taken_receiver) = watch::channel(None);
     let (told, told_receiver) = watch::channel(None);
+    let (line, line_receiver) = watch::channel(LineState::default());
     let handle = Handle {
         outbox: Arc::clone(&outbox),
         link: link_receiver,
         wanted: wanted_receiver,
         taken: taken_receiver,
         told: told_receiver,
+        line: line_receiver,
     };
-    (Session { outbox, wanted, link, roots, taken, told }, handle)
+    (Session { outbox, wanted, link, roots, taken, told, suspended, line }, handle)
 }
 
 impl Session {
@@ -103,6 +108,7 @@ impl Session {
                 warn!(wait:? = wait; "no stream to the control plane: {why}");
                 said = why;
             }
+            self.line.send_replace(LineState::Waiting { wait, why: said.clone() });
             tokio::select! {
                 () = sleep(wait) => {}
                 () = changed(&mut tls) => {}
@@ -122,9 +128,13 @@ impl Session {
             Err(error) => return error.into(),
         };
         let client = HostSessionClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let Self { outbox, wanted, link, roots, taken, told } = self;
-        let hello = Hello { root_version: roots.version(), ..hello() };
-        converse(client, hello, Ends { outbox, wanted, link, roots, taken, told }).await.into()
+        let Self { outbox, wanted, link, roots, taken, told, line, .. } = self;
+        let mut suspended = self.suspended.clone();
+        let told_now = suspended.borrow_and_update().as_ref().map(wire::suspension);
+        let root_version = roots.version();
+        let hello = Hello { root_version, suspended: told_now, ..hello() };
+        let ends = Ends { outbox, wanted, link, roots, taken, told, suspended, line };
+        converse(client, hello, ends).await.into()
     }
 }
 

@@ -28,5 +28,5 @@ mod outbox;
 mod tests;
 mod wire;
 
-pub use handle::Handle;
+pub use handle::{Handle, LineState};
 pub use keep::{Session, open};

@@ -91,7 +91,8 @@ impl Stream {
 
     async fn assign_for(&self, rollout: &str, envelope: &str) {
         let (manifest_envelope, rollout) = (envelope.as_bytes().to_vec(), rollout.to_owned());
-        self.say(Heard::Assignment(pb::Assignment { manifest_envelope, rollout })).await;
+        self.say(Heard::Assignment(pb::Assignment { manifest_envelope, rollout, retry: false }))
+            .await;
     }
 
     async fn offer(&self, root_envelope: Vec<u8>) {
@@ -161,7 +162,7 @@ async fn world() -> World {
     let state = tempfile::tempdir().unwrap();
     let roots = Roots::begin(state.path(), &fleet, &trust::root(1, &[1], &[2], &[1])).unwrap();
     let believed = roots.believed();
-    let (session, handle) = open(roots);
+    let (session, handle) = open(roots, watch::channel(None).1);
     let (renewed, shown) = watch::channel(Arc::new(tls));
     let hellos = Arc::new(Mutex::new(0));
     let counter = Arc::clone(&hellos);

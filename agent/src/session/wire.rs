@@ -9,7 +9,7 @@ use floe_proto::pb::from_agent::Message;
 use floe_proto::report::Phase;
 use floe_proto::time::Timestamp;
 
-use crate::activation::ports::{News, Progress};
+use crate::activation::ports::{News, Progress, Suspension};
 use crate::activation::state::Report;
 
 /// Bounds of `session.proto`, in bytes.
@@ -47,6 +47,17 @@ pub(super) fn output(
         lines,
         at: at.as_micros(),
     })
+}
+
+/// A sign of life, and whether the machine is suspended.
+pub(super) fn heartbeat(suspended: Option<&Suspension>) -> Message {
+    Message::Heartbeat(pb::Heartbeat { suspended: suspended.map(suspension) })
+}
+
+/// That the machine is suspended.
+pub(super) fn suspension(suspension: &Suspension) -> pb::Suspended {
+    let reason = cut(suspension.reason.clone(), MAX_DETAIL);
+    pb::Suspended { since: suspension.since.as_micros(), reason }
 }
 
 /// What came of an activation. A manifest that was not believed has no name: epoch

@@ -147,15 +147,18 @@ fn gone(manifest: &Manifest) -> Stopped {
     )
 }
 
-/// Takes a published manifest to its role's hosts.
+/// Takes a published manifest to its role's hosts; with `retry` also to those that went
+/// back from it before.
 pub(super) async fn start(
     connection: &Connection,
     manifest: &Manifest,
+    retry: bool,
 ) -> Result<pb::Rollout, connection::Error> {
     let request = pb::StartRolloutRequest {
         role: manifest.role.to_string(),
         epoch: manifest.epoch.get().into(),
         serial: manifest.serial.get(),
+        retry,
     };
     let started = connection.operator.clone().start_rollout(request).await;
     Ok(started.map_err(connection.refusal("start the rollout"))?.into_inner())

@@ -60,6 +60,13 @@ pub(super) struct Push {
     #[arg(long, value_name = "SERIAL")]
     floor: Option<Serial>,
 
+    /// Try it again also on hosts that went back from this payload before
+    ///
+    /// They refuse it otherwise, whatever the serial. No serial is tried more than three
+    /// times on a host.
+    #[arg(long, conflicts_with = "no_rollout")]
+    retry: bool,
+
     /// Stay until the rollout has ended; fails if it was stopped
     #[arg(long, conflicts_with_all = ["no_rollout", "dry_run"])]
     watch: bool,
@@ -89,6 +96,7 @@ Examples:
   floe push www.fossable.org --revert        # back to the payload before this one
   floe push www.fossable.org --revert 41     # or to a certain one: floe bundle list ROLE
   floe push www.fossable.org --renew         # the same again, good for another 90 days
+  floe push www.fossable.org --retry         # also where it was reverted before
 
 With --watch it ends with 0 if the role's hosts confirmed, and with 1 if the rollout was
 stopped; ^C leaves, with 1 too, and the rollout goes on.";
@@ -135,7 +143,7 @@ impl Push {
         view.uploaded = published::publish(&connection, &signed, payload).await?;
         let mut end = End::Done;
         if !self.no_rollout {
-            let rollout = published::start(&connection, &signed.manifest).await?;
+            let rollout = published::start(&connection, &signed.manifest, self.retry).await?;
             end = self.follow(&connection, rollout, &mut view, &progress).await?;
         }
         drop(progress);

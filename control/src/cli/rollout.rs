@@ -41,6 +41,9 @@ enum Command {
         /// The epoch that it was signed under [default: that of trust.json]
         #[arg(long)]
         epoch: Option<u32>,
+        /// Try it again also on hosts that went back from this payload before
+        #[arg(long)]
+        retry: bool,
         /// Stay until it has ended
         #[arg(long)]
         watch: bool,
@@ -65,7 +68,8 @@ Examples:
 
 const START_EXAMPLES: &str = "\
 Examples:
-  floe rollout start www.fossable.org 42 --watch";
+  floe rollout start www.fossable.org 42 --watch
+  floe rollout start www.fossable.org 42 --retry   # also where it was reverted before";
 
 impl Rollout {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<End> {
@@ -78,12 +82,12 @@ impl Rollout {
                 let seen = show(context, rollout).await?;
                 to_the_end(context, seen).await
             }
-            Command::Start { role, serial, epoch, watch } => {
+            Command::Start { role, serial, epoch, retry, watch } => {
                 let epoch = match epoch {
                     Some(epoch) => Epoch::new(epoch),
                     None => context.repository()?.trust()?.epoch,
                 };
-                let started = start(context, &role, epoch, serial).await?;
+                let started = start(context, &role, epoch, serial, retry).await?;
                 if watch {
                     return to_the_end(context, started).await;
                 }
@@ -118,6 +122,7 @@ async fn start(
     role: &Role,
     epoch: Epoch,
     serial: Serial,
+    retry: bool,
 ) -> anyhow::Result<RolloutView> {
     let connection = context.connect().await?;
     let refusal = connection.refusal(&format!("start a rollout of `{role}` serial {serial}"));
@@ -125,6 +130,7 @@ async fn start(
         role: role.to_string(),
         epoch: epoch.get().into(),
         serial: serial.get(),
+        retry,
     };
     let started = connection.operator.clone().start_rollout(request).await.map_err(refusal)?;
     Ok(watch::view(started.into_inner()))

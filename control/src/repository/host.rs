@@ -7,7 +7,7 @@
 //! [health]
 //! soak = "10s"                     # for how long all checks must hold
 //!
-//! [[health.checks]]                # each one of unit, http, tcp, command
+//! [[health.checks]]                # each one of unit, http, tcp, command (which runs as nobody)
 //! http = "http://127.0.0.1:80/"
 //! status = 200
 //! timeout = "5s"

@@ -18,8 +18,7 @@ use tracing::{error, info};
 
 use super::handle::{Board, Event, QUEUE, Refusal, Rollouts, Started};
 use super::ports::{Changes, Clock, Here, Hosts, Order, Records, Trust};
-use super::state::{Assignment, Heard, Release, Rollout, Said, State};
-use super::step::Present;
+use super::state::{Assignment, Heard, Present, Release, Rollout, Said, State};
 
 /// The owner of all running rollouts; [`Self::run`] is its task.
 #[derive(Debug)]
@@ -138,7 +137,7 @@ impl<R: Records + Clone, H: Hosts, T: Trust> Drive<R, H, T> {
         let version = self.trust.version();
         for event in events {
             match event {
-                Event::Start { role, epoch, serial, answer } => {
+                Event::Start { role, epoch, serial, retry, answer } => {
                     match self.records.published(&role, epoch, serial).await? {
                         Some((release, envelope)) => {
                             if let Some(why) = self.trust.objection(&envelope, Some(now)) {
@@ -146,7 +145,8 @@ impl<R: Records + Clone, H: Hosts, T: Trust> Drive<R, H, T> {
                                 continue;
                             }
                             let members = self.records.members(&role).await?;
-                            draft.start(release, envelope.into(), members, answer, now);
+                            let id = draft.start(release, envelope.into(), members, retry, now);
+                            draft.answers.extend(id.map(|id| (answer, id)));
                         }
                         None => {
                             let _ = answer.send(Err(Refusal::NotPublished));
@@ -255,7 +255,8 @@ impl<R: Records + Clone, H: Hosts, T: Trust> Drive<R, H, T> {
         for (host, (stream, assignment)) in wanted {
             let order = assignment.as_ref().and_then(|assignment| {
                 let live = self.live.get(&assignment.release.role)?;
-                Some(Order { assignment: assignment.clone(), envelope: Arc::clone(&live.envelope) })
+                let (envelope, retry) = (Arc::clone(&live.envelope), live.rollout.retry);
+                Some(Order { assignment: assignment.clone(), envelope, retry })
             });
             self.hosts.order(&host, order);
             self.handed.insert(host, (stream, assignment));
@@ -288,23 +289,24 @@ impl Draft {
         release: Release,
         envelope: Arc<[u8]>,
         members: Vec<HostId>,
-        answer: oneshot::Sender<Started>,
+        retry: bool,
         now: Timestamp,
-    ) {
+    ) -> Option<RolloutId> {
         let number = self.number.saturating_add(1);
         let Ok(id) = format!("r-{number}").parse::<RolloutId>() else {
             error!("the numbers for rollouts have run out");
-            return;
+            return None;
         };
         self.number = number;
         let role = release.role.clone();
-        let rollout = Arc::new(Rollout::new(id.clone(), release, members, now));
+        let rollout =
+            Arc::new(Rollout { retry, ..Rollout::new(id.clone(), release, members, now) });
         let shown = watch::Sender::new(Arc::clone(&rollout));
         if let Some(mut old) = self.live.insert(role, Live { rollout, envelope, shown }) {
             Arc::make_mut(&mut old.rollout).supersede(&id, now);
             self.displaced.push((old.rollout, old.shown));
         }
-        self.answers.push((answer, id));
+        Some(id)
     }
 
     /// Whether the outcome of this activation was said a moment ago.
@@ -347,7 +349,7 @@ impl Draft {
             let present: Present = here
                 .iter()
                 .filter(|(_, here)| here.role == *role)
-                .map(|(host, here)| (host.clone(), here.confirmed))
+                .map(|(host, here)| (host.clone(), here.word()))
                 .collect();
             let mut next = (*live.rollout).clone();
             for host in present.keys() {

@@ -74,7 +74,7 @@ impl Played {
     }
 
     fn connect_as(&self, name: &str, role: Role, stream: u64) {
-        let here = Here { role, confirmed: None, stream };
+        let here = Here { role, confirmed: None, suspended: None, stream };
         self.0.here.lock().unwrap().insert(host(name), here);
         self.0.changed.notify_one();
     }
@@ -149,7 +149,7 @@ impl World {
 
     async fn roll_out(&self, serial: u64) -> Arc<Rollout> {
         let serial: Serial = serial.try_into().unwrap();
-        self.rollouts.start(role(), Epoch::default(), serial).await.unwrap()
+        self.rollouts.start(role(), Epoch::default(), serial, false).await.unwrap()
     }
 
     async fn says(&self, name: &str, activation: &str, said: Said) -> bool {
@@ -316,7 +316,7 @@ async fn a_host_that_comes_to_the_role_later_gets_what_the_others_run() {
 async fn what_is_not_published_is_not_rolled_out() {
     let (store, _dir) = store().await;
     let world = World::start(store).await;
-    let refused = world.rollouts.start(role(), Epoch::default(), Serial::FIRST).await;
+    let refused = world.rollouts.start(role(), Epoch::default(), Serial::FIRST, false).await;
     assert!(refused.unwrap_err().to_string().contains("is published"));
 }
 
@@ -326,7 +326,7 @@ async fn what_the_trust_root_does_not_believe_is_not_rolled_out() {
     let world = World::start(store).await;
     world.publish(1).await;
     world.doubts(&[1]);
-    let refused = world.rollouts.start(role(), Epoch::default(), Serial::FIRST).await;
+    let refused = world.rollouts.start(role(), Epoch::default(), Serial::FIRST, false).await;
     let refused = refused.unwrap_err();
     assert!(matches!(refused, super::super::handle::Error::NotBelieved { .. }), "{refused}");
     assert!(world.rollouts.newest(&role()).is_none());
@@ -375,7 +375,7 @@ async fn what_cannot_be_stored_is_neither_acknowledged_nor_done() {
     world.store.close().await;
     let lines = Said::Wrote { phase: None, lines: vec!["x".into()] };
     assert!(!world.says("a", "x-1", lines).await);
-    assert!(world.rollouts.start(role(), Epoch::default(), Serial::FIRST).await.is_err());
+    assert!(world.rollouts.start(role(), Epoch::default(), Serial::FIRST, false).await.is_err());
     assert_eq!(world.standing(&rollout.id, "a").await, Standing::Assigned);
     world.stop.cancel();
     world.tasks.join_next().await.unwrap().unwrap();

@@ -38,15 +38,17 @@ impl<R: Clone> Clone for Rollouts<R> {
 
 impl<R: Records> Rollouts<R> {
     /// Starts to take a published manifest to its role's hosts. A rollout of the role
-    /// that runs is superseded. Returns once this is on record.
+    /// that runs is superseded. With `retry` hosts try it again that went back from it
+    /// before. Returns once this is on record.
     pub async fn start(
         &self,
         role: Role,
         epoch: Epoch,
         serial: Serial,
+        retry: bool,
     ) -> Result<Arc<Rollout>, Error<R::Error>> {
         let (answer, answered) = oneshot::channel();
-        let event = Event::Start { role: role.clone(), epoch, serial, answer };
+        let event = Event::Start { role: role.clone(), epoch, serial, retry, answer };
         self.events.send(event).await.map_err(|_| Error::Closed)?;
         match answered.await {
             Ok(Ok(rollout)) => Ok(rollout),
@@ -114,7 +116,13 @@ impl<R: Records> Rollouts<R> {
 #[derive(Debug)]
 pub(super) enum Event {
     /// An operator starts a rollout.
-    Start { role: Role, epoch: Epoch, serial: Serial, answer: oneshot::Sender<Started> },
+    Start {
+        role: Role,
+        epoch: Epoch,
+        serial: Serial,
+        retry: bool,
+        answer: oneshot::Sender<Started>,
+    },
     /// A host said something.
     Heard { heard: Arc<Heard>, stored: oneshot::Sender<()> },
 }

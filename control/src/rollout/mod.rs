@@ -13,7 +13,8 @@
 //! | file | holds | imports |
 //! | --- | --- | --- |
 //! | [`state`] | where a rollout and its hosts can stand (plain data) | – |
-//! | [`step`] | what follows, who is next, and why nobody is (pure) | state |
+//! | [`step`] | what follows, who is next, and why nobody is (pure) | state, sentences |
+//! | `sentences` | why it stands where it does, in words (pure) | state |
 //! | [`ports`] | what is needed of the world (traits) | state |
 //! | [`handle`] | what others can ask and say: [`Rollouts`] | ports |
 //! | [`drive`] | the one task that owns all running rollouts | all |
@@ -24,6 +25,9 @@
 pub mod drive;
 pub mod handle;
 pub mod ports;
+#[cfg(test)]
+mod pure_tests;
+mod sentences;
 pub mod state;
 pub mod step;
 

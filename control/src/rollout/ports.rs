@@ -7,7 +7,7 @@ use std::sync::Arc;
 use floe_proto::id::{ActivationId, Epoch, HostId, Role, RolloutId, Serial};
 use floe_proto::time::Timestamp;
 
-use super::state::{Assignment, Confirmed, Heard, Release, Rollout};
+use super::state::{Assignment, Confirmed, Heard, Release, Rollout, Suspended, Word};
 
 /// Reads the clock. The one implementation is the program's clock port.
 pub type Clock = fn() -> Timestamp;
@@ -105,8 +105,17 @@ pub struct Here {
     pub role: Role,
     /// What it says it has confirmed.
     pub confirmed: Option<Confirmed>,
+    /// Whether it says that it begins nothing new.
+    pub suspended: Option<Suspended>,
     /// Which of its streams this is; another number means that it reconnected.
     pub stream: u64,
+}
+
+impl Here {
+    /// What it says of itself.
+    pub fn word(&self) -> Word {
+        Word { confirmed: self.confirmed, suspended: self.suspended.clone() }
+    }
 }
 
 /// An assignment and the bytes that go to the host with it.
@@ -116,4 +125,6 @@ pub struct Order {
     pub assignment: Assignment,
     /// The manifest's envelope, byte for byte as it was signed.
     pub envelope: Arc<[u8]>,
+    /// Whether an operator asked that it is tried again where it was reverted before.
+    pub retry: bool,
 }

@@ -21,7 +21,7 @@ async fn t087_what_a_host_reports_counts_for_its_role_now_and_no_other() {
     world.hosts.connect_as("a", db(), 3);
     assert_eq!(world.hosts.told("b").await.assignment.rollout, www.id);
     let first = Serial::FIRST;
-    let of_db = world.rollouts.start(db(), Epoch::default(), first).await.unwrap();
+    let of_db = world.rollouts.start(db(), Epoch::default(), first, false).await.unwrap();
     let told = world.hosts.0.orders.subscribe();
     let order = told.borrow()[&host("a")].clone().unwrap();
     assert_eq!((order.assignment.rollout, order.assignment.release.role), (of_db.id.clone(), db()));

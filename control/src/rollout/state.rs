@@ -3,6 +3,7 @@
 //! Every standing that can last carries its reason in words for people.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use floe_proto::digest::Digest;
 use floe_proto::id::{ActivationId, Epoch, HostId, Role, RolloutId, Serial};
@@ -16,6 +17,8 @@ pub struct Rollout {
     pub id: RolloutId,
     /// What comes to the hosts.
     pub release: Release,
+    /// Whether hosts try it again that went back from it before: an operator asked.
+    pub retry: bool,
     /// Where it stands as a whole.
     pub state: State,
     /// Why it stands there; one sentence each, may be empty.
@@ -128,6 +131,36 @@ pub struct Confirmed {
     pub serial: Serial,
     /// SHA-256 of the signed manifest.
     pub manifest: Digest,
+}
+
+/// That a host begins nothing new: somebody on the machine asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspended {
+    /// Since when, by the host's clock.
+    pub since: Timestamp,
+    /// Why, in their words; may be empty. Bounded, without control characters.
+    pub reason: String,
+}
+
+impl fmt::Display for Suspended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason.as_str() {
+            "" => f.write_str("suspended on the machine"),
+            reason => write!(f, "suspended on the machine ({reason})"),
+        }
+    }
+}
+
+/// The hosts that are connected, each with what it says.
+pub type Present = BTreeMap<HostId, Word>;
+
+/// What a connected host says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Word {
+    /// What it has confirmed.
+    pub confirmed: Option<Confirmed>,
+    /// That it begins nothing new, and why. Counts as away, as long as it is not at work.
+    pub suspended: Option<Suspended>,
 }
 
 /// The control plane's order to one host; the envelope is what it is sent.

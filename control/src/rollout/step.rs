@@ -5,16 +5,12 @@
 //! says may come twice, late or after a reconnect; it changes nothing then. A manifest
 //! that is withdrawn stops the rollout likewise.
 
-use std::collections::BTreeMap;
-
 use floe_proto::id::{HostId, RolloutId};
 use floe_proto::report::Outcome;
 use floe_proto::time::Timestamp;
 
-use super::state::{Confirmed, Host, Release, Rollout, Said, Standing, State, Wave};
-
-/// The hosts that are connected, each with what it says it has confirmed.
-pub type Present = BTreeMap<HostId, Option<Confirmed>>;
+use super::sentences::{at_work, failures, gone, names, stopped, tellable};
+use super::state::{Host, Present, Release, Rollout, Said, Standing, State, Wave};
 
 /// What should happen next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +34,17 @@ impl Rollout {
         now: Timestamp,
     ) -> Self {
         let hosts = hosts.into_iter().map(|host| (host, untouched())).collect();
-        let (state, reasons, ended) = (State::Running, Vec::new(), None);
-        Self { id, release, state, reasons, hosts, withdrawn: None, started: now, ended }
+        Self {
+            id,
+            release,
+            retry: false,
+            state: State::Running,
+            reasons: Vec::new(),
+            hosts,
+            withdrawn: None,
+            started: now,
+            ended: None,
+        }
     }
 
     /// Takes in a host that came to the role after the start. A rollout that is over
@@ -177,7 +182,8 @@ impl Rollout {
     /// Takes in what connected hosts say they have confirmed.
     fn learn(&mut self, present: &Present) {
         for (id, host) in &mut self.hosts {
-            let Some(Some(confirmed)) = present.get(id) else { continue };
+            let confirmed = present.get(id).and_then(|word| word.confirmed);
+            let Some(confirmed) = confirmed else { continue };
             let untouched = matches!(host.standing, Standing::Untouched | Standing::Offline);
             let order = (confirmed.epoch, confirmed.serial);
             if order == self.release.order() && confirmed.manifest == self.release.manifest {
@@ -208,12 +214,14 @@ impl Rollout {
     }
 
     fn name_the_offline(&mut self, present: &Present) {
-        let stopped = self.state == State::Stopped;
+        if self.state == State::Stopped {
+            return;
+        }
         for (id, host) in &mut self.hosts {
-            let waits = host.standing == Standing::Untouched && !present.contains_key(id);
-            if waits && !stopped {
+            let waits = matches!(host.standing, Standing::Untouched | Standing::Offline);
+            if waits && !tellable(present, id) {
                 host.standing = Standing::Offline;
-                host.reason = "is not connected; gets it when it returns".to_owned();
+                host.reason = gone(present, id);
             }
         }
     }
@@ -258,7 +266,7 @@ pub fn decide(rollout: &Rollout, present: &Present) -> Decision {
             .filter(|(_, host)| !host.standing.has_ended() && !host.standing.is_at_work())
             .map(|(id, _)| id)
     };
-    let (here, away): (Vec<_>, Vec<_>) = waiting().partition(|id| present.contains_key(*id));
+    let (here, away): (Vec<_>, Vec<_>) = waiting().partition(|id| tellable(present, id));
 
     match rollout.hosts.iter().find(|(_, host)| host.wave == Wave::Canary) {
         Some((id, host)) if !host.standing.has_ended() => {
@@ -279,6 +287,9 @@ pub fn decide(rollout: &Rollout, present: &Present) -> Decision {
                 .collect();
             let busy = !reasons.is_empty();
             let reached = rollout.hosts.values().any(|host| host.standing.has_ended());
+            let (asleep, away): (Vec<_>, Vec<_>) =
+                away.into_iter().partition(|id| present.contains_key(*id));
+            reasons.extend(asleep.iter().map(|id| format!("`{id}` {}", gone(present, id))));
             if !away.is_empty() {
                 let verb = if away.len() == 1 { "is" } else { "are" };
                 let gets = if away.len() == 1 {
@@ -293,72 +304,12 @@ pub fn decide(rollout: &Rollout, present: &Present) -> Decision {
             } else if reached {
                 Decision::Done(reasons)
             } else {
-                reasons
-                    .insert(0, format!("no host of role `{}` is connected", rollout.release.role));
+                let lack = if asleep.is_empty() { "is connected" } else { "can be told now" };
+                let role = &rollout.release.role;
+                reasons.insert(0, format!("no host of role `{role}` {lack}"));
                 Decision::Wait(reasons)
             }
         }
-    }
-}
-
-/// One sentence for each host that ended other than wanted.
-fn failures(rollout: &Rollout) -> Vec<String> {
-    let sentence = |(id, host): (&HostId, &Host)| {
-        let Standing::Ended(outcome) = host.standing else { return None };
-        let what = match outcome {
-            Outcome::Confirmed => return None,
-            Outcome::Failed => "failed, nothing on it was changed",
-            Outcome::RolledBack => "went back to what it ran before",
-            Outcome::Superseded => "was switched by somebody else meanwhile and left alone",
-            Outcome::Quarantined => "could neither go on nor back and needs a human",
-        };
-        Some(if host.reason.is_empty() {
-            format!("`{id}` {what}")
-        } else {
-            format!("`{id}` {what}: {}", host.reason)
-        })
-    };
-    rollout.hosts.iter().filter_map(sentence).collect()
-}
-
-/// Why it stopped, and whom that spared.
-fn stopped(rollout: &Rollout, mut reasons: Vec<String>) -> Vec<String> {
-    reasons.splice(0..0, rollout.withdrawn.clone());
-    let standing = |wanted: fn(Standing) -> bool| {
-        rollout.hosts.iter().filter(move |(_, host)| wanted(host.standing)).map(|(id, _)| id)
-    };
-    let spared: Vec<_> =
-        standing(|s| matches!(s, Standing::Untouched | Standing::Offline)).collect();
-    if !spared.is_empty() {
-        let verb = if spared.len() == 1 { "was" } else { "were" };
-        reasons.push(format!("{} {verb} not touched: the rollout stopped first", names(&spared)));
-    }
-    let at_work: Vec<_> = standing(Standing::is_at_work).collect();
-    if !at_work.is_empty() {
-        let verb = if at_work.len() == 1 { "was" } else { "were" };
-        reasons.push(format!("{} {verb} already at work when it stopped", names(&at_work)));
-    }
-    reasons
-}
-
-fn at_work(what: &str, id: &HostId, host: &Host, present: &Present) -> String {
-    let doing = match host.standing {
-        Standing::Activating(phase) => phase.as_str(),
-        Standing::Untouched | Standing::Offline | Standing::Assigned | Standing::Ended(_) => {
-            "told, nothing heard yet"
-        }
-    };
-    let gone = if present.contains_key(id) { "" } else { ", not connected" };
-    format!("waiting for {what}`{id}` ({doing}{gone})")
-}
-
-/// At most ten names; a fleet has hundreds.
-fn names(ids: &[&HostId]) -> String {
-    const SHOWN: usize = 10;
-    let shown: Vec<_> = ids.iter().take(SHOWN).map(|id| format!("`{id}`")).collect();
-    match ids.len().checked_sub(SHOWN) {
-        None | Some(0) => shown.join(", "),
-        Some(more) => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -373,6 +324,9 @@ fn untouched() -> Host {
     }
 }
 
+#[cfg(test)]
+#[path = "suspended_tests.rs"]
+mod suspended_tests;
 #[cfg(test)]
 #[path = "step_tests.rs"]
 mod tests;

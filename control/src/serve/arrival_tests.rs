@@ -199,7 +199,7 @@ async fn t080_who_is_let_in_anew_has_left_its_conflict_behind() {
     let begun = running.begin(envelope(1, 2)).await.unwrap();
     running.upload(&begun).await;
     running.finish(&begun.manifest_digest).await.unwrap();
-    let start = pb::StartRolloutRequest { role: "www".into(), epoch: 0, serial: 1 };
+    let start = pb::StartRolloutRequest { role: "www".into(), serial: 1, ..Default::default() };
     running.operator().await.start_rollout(start).await.unwrap();
     assert!(matches!(open.hear().await, Ok(pb::to_agent::Message::Assignment(_))));
     fleet.running.stop().await;

@@ -230,7 +230,8 @@ async fn what_is_published_was_signed_and_its_payload_is_there() {
     let newest = || pb::NewestManifestRequest { role: "www".into() };
     let mut operator = running.operator().await;
     assert_eq!(code(operator.newest_manifest(newest()).await), Code::NotFound);
-    let start = |serial| pb::StartRolloutRequest { role: "www".into(), epoch: 0, serial };
+    let start =
+        |serial| pb::StartRolloutRequest { role: "www".into(), serial, ..Default::default() };
     assert_eq!(code(operator.start_rollout(start(5)).await), Code::NotFound);
 
     running.upload(&begun).await;
@@ -261,7 +262,7 @@ async fn who_watches_a_rollout_does_not_hold_up_the_end() {
     running.upload(&begun).await;
     running.finish(&begun.manifest_digest).await.unwrap();
     let mut operator = running.operator().await;
-    let start = pb::StartRolloutRequest { role: "www".into(), epoch: 0, serial: 1 };
+    let start = pb::StartRolloutRequest { role: "www".into(), serial: 1, ..Default::default() };
     let rollout = operator.start_rollout(start).await.unwrap().into_inner().id;
     let watch = operator.watch_rollout(pb::ShowRolloutRequest { rollout }).await;
     let mut watch = watch.unwrap().into_inner();

@@ -139,7 +139,7 @@ async fn t082_a_revoked_operator_is_out_at_once_and_the_last_admin_stays() {
     running.upload(&begun).await;
     running.finish(&begun.manifest_digest).await.unwrap();
     let mut operator = OperatorClient::new(running.channel(Some(dan)).await);
-    let start = pb::StartRolloutRequest { role: "www".into(), epoch: 0, serial: 1 };
+    let start = pb::StartRolloutRequest { role: "www".into(), serial: 1, ..Default::default() };
     let rollout = operator.start_rollout(start).await.unwrap().into_inner().id;
     let watch = operator.watch_rollout(pb::ShowRolloutRequest { rollout }).await;
     let mut watch = watch.unwrap().into_inner();

@@ -16,7 +16,7 @@ impl Running {
     }
 
     async fn start_rollout(&self, serial: u64) -> Result<pb::Rollout, Status> {
-        let request = pb::StartRolloutRequest { role: "www".into(), epoch: 0, serial };
+        let request = pb::StartRolloutRequest { role: "www".into(), serial, ..Default::default() };
         Ok(self.operator().await.start_rollout(request).await?.into_inner())
     }
 }

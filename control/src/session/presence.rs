@@ -3,7 +3,7 @@
 use floe_proto::id::HostId;
 use floe_proto::time::Timestamp;
 
-use crate::rollout::state::Confirmed;
+use crate::rollout::state::{Confirmed, Suspended};
 
 /// What is known of a host since this process began.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Presence {
     pub running: String,
     /// What it has confirmed; `None` before the first.
     pub confirmed: Option<Confirmed>,
+    /// Whether it begins nothing new. Not written down: it says so itself.
+    pub suspended: Option<Suspended>,
 }
 
 /// Where presence is written down.

@@ -14,7 +14,7 @@ use super::presence::Presence;
 use super::processes::{Processes, Sign};
 use crate::enrol::issuers::IssuerNumber;
 use crate::rollout::ports::{Clock, Here, Hosts, Order};
-use crate::rollout::state::Confirmed;
+use crate::rollout::state::{Confirmed, Suspended};
 
 /// The agents that are connected now, and what all said last. Cheap to clone.
 #[derive(Clone)]
@@ -33,6 +33,8 @@ pub struct Greeting {
     pub running: String,
     /// What it has confirmed; `None` before the first.
     pub confirmed: Option<Confirmed>,
+    /// Whether it begins nothing new.
+    pub suspended: Option<Suspended>,
     /// Which process of which machine speaks; empty where it does not say.
     pub process: String,
 }
@@ -95,15 +97,22 @@ impl Sessions {
         {
             let _ = live.end.send(going_away());
         }
-        let Greeting { agent_version, system, running, confirmed, process } = greeting;
+        let Greeting { agent_version, system, running, confirmed, suspended, process } = greeting;
         if let Some(sign) = table.processes.entry(host.clone()).or_default().hear(process, now)
             && table.conflicts.insert(host.clone())
         {
             table.alarms.insert(host.clone(), sign);
             self.shared.alarm.notify_one();
         }
-        let presence =
-            Presence { online: true, last_seen: now, agent_version, system, running, confirmed };
+        let presence = Presence {
+            online: true,
+            last_seen: now,
+            agent_version,
+            system,
+            running,
+            confirmed,
+            suspended,
+        };
         table.presence.insert(host.clone(), presence);
         table.news.insert(host.clone());
         drop(table);
@@ -216,8 +225,10 @@ impl Hosts for Sessions {
     fn here(&self) -> BTreeMap<HostId, Here> {
         let table = self.table();
         let here = |(host, live): (&HostId, &Live)| {
-            let confirmed = table.presence.get(host).and_then(|presence| presence.confirmed);
-            let here = Here { role: live.role.clone(), confirmed, stream: live.stream };
+            let presence = table.presence.get(host);
+            let confirmed = presence.and_then(|presence| presence.confirmed);
+            let suspended = presence.and_then(|presence| presence.suspended.clone());
+            let here = Here { role: live.role.clone(), confirmed, suspended, stream: live.stream };
             (host.clone(), here)
         };
         // Whoever is in conflict counts as away.
@@ -278,6 +289,18 @@ impl Seat {
             }
         });
         self.sessions.shared.changed.notify_one();
+    }
+
+    /// The host says whether it begins nothing new.
+    pub fn suspends(&self, suspended: Option<Suspended>) {
+        let mut news = false;
+        self.say(|presence| {
+            news = presence.suspended != suspended;
+            presence.suspended = suspended;
+        });
+        if news {
+            self.sessions.shared.changed.notify_one();
+        }
     }
 
     /// What it has confirmed.

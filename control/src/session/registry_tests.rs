@@ -18,6 +18,7 @@ fn open_as(sessions: &Sessions, host: &str, process: &str) -> Seat {
         system: "x86_64-linux".into(),
         running: String::new(),
         confirmed: None,
+        suspended: None,
         process: process.into(),
     };
     let ticket = sessions.ticket();
@@ -68,6 +69,7 @@ async fn t082_a_host_that_is_ended_between_look_up_and_hello_is_ended() {
         system: String::new(),
         running: String::new(),
         confirmed: None,
+        suspended: None,
         process: String::new(),
     };
     let role: Role = "www".parse().unwrap();

@@ -212,6 +212,7 @@ mod tests {
             system: "x86_64-linux".into(),
             running: "/nix/store/a".into(),
             confirmed: Some(confirmed),
+            suspended: None,
         };
         let silent = Presence { confirmed: None, last_seen: later, ..said.clone() };
         store.write_presence(&[(id.clone(), said), (id.clone(), silent)]).await.unwrap();

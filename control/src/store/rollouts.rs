@@ -112,6 +112,7 @@ impl Store {
         let mut rollout = Rollout {
             id: id(row)?,
             release: release(row)?,
+            retry: column::<i64>(row, "retry")? != 0,
             state: state(row)?,
             reasons: serde_json::from_str(&reasons)
                 .map_err(|error| Error::Corrupt { column: "reasons", source: error.into() })?,
@@ -139,8 +140,8 @@ async fn save_rollout(
     let reasons = serde_json::Value::from(rollout.reasons.as_slice()).to_string();
     sqlx::query(
         "INSERT INTO rollouts (number, role, epoch, serial, manifest_digest, payload_digest, \
-         state, reasons, started, ended, withdrawn) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         state, reasons, started, ended, withdrawn, retry) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
          ON CONFLICT (number) DO UPDATE SET state = excluded.state, reasons = excluded.reasons, \
          ended = excluded.ended, withdrawn = excluded.withdrawn",
     )
@@ -155,6 +156,7 @@ async fn save_rollout(
     .bind(rollout.started.as_micros())
     .bind(rollout.ended.map(Timestamp::as_micros))
     .bind(rollout.withdrawn.as_deref())
+    .bind(i64::from(rollout.retry))
     .execute(&mut **transaction)
     .await?;
     Ok(())
@@ -297,7 +299,8 @@ mod tests {
         };
         let hosts = ["local-a", "local-b"].map(|host| host.parse().unwrap());
         let id = format!("r-{number}").parse().unwrap();
-        Rollout::new(id, release, hosts, Timestamp::from_micros(5))
+        let retry = number % 2 == 1;
+        Rollout { retry, ..Rollout::new(id, release, hosts, Timestamp::from_micros(5)) }
     }
 
     fn all(rollout: &Rollout) -> (Arc<Rollout>, Vec<HostId>) {

@@ -45,6 +45,9 @@ pub(crate) struct HostView {
     /// for no. Such a host is told nothing.
     pub(crate) conflict: Option<Timestamp>,
     pub(crate) conflict_reason: Option<String>,
+    /// Since when it begins nothing new, and why; `null` for no.
+    pub(crate) suspended: Option<Timestamp>,
+    pub(crate) suspended_reason: Option<String>,
     /// The latest; `null` before the first.
     pub(crate) activation: Option<ActivationView>,
 }
@@ -76,6 +79,8 @@ impl From<pb::Host> for HostView {
             revoked_reason: text(host.revoked_reason),
             conflict: time(host.conflict),
             conflict_reason: text(host.conflict_reason),
+            suspended: time(host.suspended),
+            suspended_reason: text(host.suspended_reason),
             activation: host.activation.map(ActivationView::from),
         }
     }
@@ -123,7 +128,11 @@ impl View for HostDetailView {
             ("running", host.running.clone().unwrap_or_else(unknown)),
         ];
         let mut text = String::new();
-        let trouble = [("revoked", &host.revoked_reason), ("conflict", &host.conflict_reason)];
+        let trouble = [
+            ("revoked", &host.revoked_reason),
+            ("conflict", &host.conflict_reason),
+            ("suspended", &host.suspended_reason),
+        ];
         let trouble = trouble.into_iter().filter_map(|(name, why)| Some((name, why.clone()?)));
         for (name, fact) in facts.into_iter().chain(trouble) {
             let _ = writeln!(text, "{name:<11}{fact}");
@@ -161,6 +170,7 @@ impl HostView {
         match (self.revoked, self.conflict) {
             (Some(at), _) => format!("revoked {}", ago(now, Some(at))),
             (None, Some(_)) => format!("TWO MACHINES, {seen}"),
+            (None, None) if self.suspended.is_some() => format!("suspended, {seen}"),
             (None, None) => seen,
         }
     }
@@ -261,6 +271,8 @@ mod tests {
         let cloned = pb::Host { conflict: before(60), conflict_reason: "x".into(), ..host() };
         let shown = |host: pb::Host| HostView::from(host).presence(NOW);
         assert!(shown(revoked.clone()).starts_with("revoked "), "{}", shown(revoked));
+        let asleep = pb::Host { suspended: before(60), ..host() };
+        assert_eq!(shown(asleep), "suspended, online");
         assert!(shown(cloned.clone()).starts_with("TWO MACHINES, online"), "{}", shown(cloned));
     }
 

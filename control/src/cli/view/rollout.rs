@@ -9,13 +9,16 @@ use serde::{Serialize, Serializer};
 use super::activation::{phase, some, time, words};
 use super::{Page, View, ago, table};
 
-/// `floe rollout show`: `{id, role, epoch, serial, state, reasons, started, ended, hosts}`.
+/// `floe rollout show`: `{id, role, epoch, serial, retry, state, reasons, started, ended,
+/// hosts}`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct RolloutView {
     pub(crate) id: String,
     pub(crate) role: String,
     pub(crate) epoch: u64,
     pub(crate) serial: u64,
+    /// Hosts try it again where they went back from it before.
+    pub(crate) retry: bool,
     pub(crate) state: State,
     /// What is waited for, or what stopped it.
     pub(crate) reasons: Vec<String>,
@@ -77,6 +80,7 @@ impl From<pb::Rollout> for RolloutView {
             role: rollout.role,
             epoch: rollout.epoch,
             serial: rollout.serial,
+            retry: rollout.retry,
             state: State::from(state),
             reasons: rollout.reasons,
             started: time(rollout.started),
@@ -183,7 +187,8 @@ impl RolloutView {
     /// One line: `rollout r-3 of www serial 7: stopped`.
     pub(crate) fn headline(&self) -> String {
         let Self { id, role, serial, state, .. } = self;
-        format!("rollout {id} of {role} serial {serial}: {}", state.as_str())
+        let again = if self.retry { " (tried again)" } else { "" };
+        format!("rollout {id} of {role} serial {serial}{again}: {}", state.as_str())
     }
 
     /// `2 of 3 confirmed`.
@@ -294,6 +299,7 @@ mod tests {
             ],
             started: NOW.as_micros() - 65_000_000,
             ended: NOW.as_micros() - 1_500_000,
+            retry: false,
         })
     }
 

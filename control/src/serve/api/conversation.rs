@@ -11,6 +11,7 @@ use std::time::Duration;
 use floe_proto::id::{ActivationId, Epoch, HostId, Role, RolloutId, Serial};
 use floe_proto::pb::{self, from_agent, to_agent};
 use floe_proto::report::Outcome;
+use floe_proto::time::Timestamp;
 use floe_proto::wire;
 use futures_util::stream::{self, FuturesUnordered, Stream, StreamExt as _};
 use tokio::sync::watch;
@@ -22,7 +23,7 @@ use super::failure;
 use crate::enrol::issuers::IssuerNumber;
 use crate::rollout::Rollouts;
 use crate::rollout::ports::{Clock, Order, Records};
-use crate::rollout::state::{Confirmed, Heard, Report, Said};
+use crate::rollout::state::{Confirmed, Heard, Report, Said, Suspended};
 use crate::session::registry::{Greeting, Signer, Ticket};
 use crate::session::text::{MAX_LINE, MAX_NAME, MAX_REASON, harmless};
 use crate::session::{Seat, Sessions, director};
@@ -166,6 +167,7 @@ where
                 return Ok(Some(to_agent::Message::Assignment(pb::Assignment {
                     manifest_envelope: order.envelope.to_vec(),
                     rollout: order.assignment.rollout.into(),
+                    retry: order.retry,
                 })));
             }
             tokio::select! {
@@ -221,6 +223,7 @@ where
             system: harmless(&hello.system, MAX_NAME),
             running: harmless(&hello.running, MAX_NAME),
             confirmed: hello.confirmed.map(confirmed).transpose()?,
+            suspended: hello.suspended.map(suspended),
             process: harmless(&hello.process, MAX_NAME),
         };
         // An agent that does not say it believes what its image pinned.
@@ -250,8 +253,14 @@ where
             Some(from_agent::Message::Hello(_)) => {
                 return Err(Status::invalid_argument("a hello is said once"));
             }
+            Some(from_agent::Message::Heartbeat(heartbeat)) => {
+                if let Some(seat) = &self.seat {
+                    seat.suspends(heartbeat.suspended.map(suspended));
+                }
+                return Ok(());
+            }
             // A message of a kind that this version does not know is a sign of life.
-            Some(from_agent::Message::Heartbeat(pb::Heartbeat {})) | None => return Ok(()),
+            None => return Ok(()),
             Some(from_agent::Message::Progress(progress)) => {
                 let about = about(progress.epoch, progress.serial);
                 let (Some(about), Some(phase)) = (about, wire::phase(progress.phase)) else {
@@ -335,6 +344,11 @@ fn parse_report(report: pb::Report) -> Report {
 
 fn about(epoch: u64, serial: u64) -> Option<(Epoch, Serial)> {
     Some((Epoch::new(epoch.try_into().ok()?), serial.try_into().ok()?))
+}
+
+fn suspended(suspended: pb::Suspended) -> Suspended {
+    let since = Timestamp::from_micros(suspended.since);
+    Suspended { since, reason: harmless(&suspended.reason, MAX_NAME) }
 }
 
 fn confirmed(confirmed: pb::Confirmed) -> Result<Confirmed, Status> {

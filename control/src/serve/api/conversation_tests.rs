@@ -117,7 +117,7 @@ impl World {
 
     async fn roll_out(&self) -> Arc<Rollout> {
         let role = "www".parse().unwrap();
-        self.rollouts.start(role, Epoch::default(), Serial::FIRST).await.unwrap()
+        self.rollouts.start(role, Epoch::default(), Serial::FIRST, false).await.unwrap()
     }
 }
 
@@ -239,7 +239,7 @@ async fn a_newer_stream_ends_the_older_with_aborted() {
 async fn who_does_not_begin_with_a_hello_is_refused() {
     let world = World::start().await;
     let mut agent = world.open("local-a");
-    agent.say(from_agent::Message::Heartbeat(pb::Heartbeat {})).await;
+    agent.say(from_agent::Message::Heartbeat(pb::Heartbeat { suspended: None })).await;
     assert_eq!(agent.hear().await.unwrap_err().code(), Code::InvalidArgument);
 }
 

@@ -169,12 +169,14 @@ impl pb::operator_server::Operator for Operator {
         request: Request<pb::StartRolloutRequest>,
     ) -> Result<Response<pb::Rollout>, Status> {
         let (operator, topic) = (auth::operator(&request)?, auth::topic(&request));
-        let pb::StartRolloutRequest { role: name, epoch, serial } = request.into_inner();
+        let pb::StartRolloutRequest { role: name, epoch, serial, retry } = request.into_inner();
         let role = role(&name)?;
-        topic.is(format_args!("{role} serial {serial}"));
+        let again = if retry { ", also where it was reverted" } else { "" };
+        topic.is(format_args!("{role} serial {serial}{again}"));
         let epoch = Epoch::new(u32::try_from(epoch).map_err(failure::malformed)?);
         let serial = Serial::try_from(serial).map_err(failure::malformed)?;
-        let started = self.app.rollouts.start(role, epoch, serial).await.map_err(of_rollout)?;
+        let started = self.app.rollouts.start(role, epoch, serial, retry).await;
+        let started = started.map_err(of_rollout)?;
         info!(rollout = %started.id, role = %started.release.role, %serial, operator, "rollout started");
         Ok(Response::new(view::rollout(&started)))
     }

@@ -24,6 +24,7 @@ pub(super) fn host(
         system: record.system,
         running: record.running,
         confirmed: None,
+        suspended: None,
     });
     let confirmed = now.confirmed.or(record.confirmed);
     let (epoch, serial) = about(confirmed.map(|confirmed| (confirmed.epoch, confirmed.serial)));
@@ -45,6 +46,8 @@ pub(super) fn host(
         revoked_reason: why(record.standing.revoked),
         conflict: at(record.standing.conflict.as_ref()),
         conflict_reason: why(record.standing.conflict),
+        suspended: now.suspended.as_ref().map_or(0, |suspended| suspended.since.as_micros().max(1)),
+        suspended_reason: now.suspended.map(|suspended| suspended.reason).unwrap_or_default(),
     }
 }
 
@@ -121,6 +124,7 @@ pub(super) fn rollout(rollout: &Rollout) -> pb::Rollout {
         hosts: hosts.into_iter().map(|(id, host)| rollout_host(id, host)).collect(),
         started: rollout.started.as_micros(),
         ended: rollout.ended.map_or(0, |ended| ended.as_micros()),
+        retry: rollout.retry,
     }
 }
 

@@ -1,0 +1,257 @@
+//! What `floe-agent revert` does: go back because somebody on the machine says so.
+//!
+//! Under the journal's lock, as the dead man's guard: of the agent, its guard and this one
+//! exactly one acts. It suspends the machine before it acts, so that what is left is not
+//! brought back by the control plane. Where this process dies in the midst of it, what was
+//! on trial is undone by the agent; an idle machine is what boots by default, and the same
+//! typed again goes on.
+
+use std::io;
+use std::time::Duration;
+
+use floe_proto::id::Serial;
+use floe_proto::report::Outcome;
+use tokio::time::sleep;
+
+use super::clock::HostClock;
+use super::disk::RealDisk;
+use super::guard::{self, Alone};
+use super::journal::{self, Found, HostJournal, Loss};
+use super::machine::HostMachine;
+use super::paths::{AGENT_UNIT, Paths};
+use super::process::Process;
+use super::switch::{self, Switch};
+use super::trial::Action;
+use super::{commit, preflight, roots, suspension, system, unit};
+use crate::activation::by_hand::{NoWayBack, WayBack};
+use crate::activation::drive;
+use crate::activation::ports::{Clock as _, Journal as _, Suspension, Unwritten};
+use crate::activation::state::{Fault, Phase, State, Toplevel};
+use crate::activation::verdict;
+use crate::telemetry::Chain;
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// What was left; `None` where no manifest is known of it.
+    pub serial: Option<Serial>,
+    /// What the machine runs now.
+    pub running: Option<Toplevel>,
+    /// How what was in flight ended; `None` where nothing was.
+    pub ended: Option<Outcome>,
+    /// What decided.
+    pub reason: String,
+}
+
+/// How long a switch back may take.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// How often, and how long apart, the journal's lock is asked for: the agent holds it for
+/// the time of a write.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Goes back, because of `reason`, and suspends the machine.
+///
+/// # Errors
+///
+/// [`Error`].
+pub async fn revert(paths: &Paths, reason: &str) -> Result<Done, Error> {
+    let (journal, Found { state, loss }) = hold(paths).await?;
+    if loss != Loss::None {
+        return Err(Error::Lost);
+    }
+    let clock = HostClock::new(&state.floors);
+    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let why = Fault::new(format!("by hand on the machine{why}"));
+    let way = state.clone().back_by_hand(&system::look(), why.clone(), clock.now())?;
+    if let WayBack::Leave(back) = &way {
+        preflight::nobody_switches().await?;
+        if !back.join("bin/switch-to-configuration").exists() {
+            return Err(Error::Gone(back.clone()));
+        }
+    }
+    let mark = Suspension { since: clock.now(), reason: format!("reverted {why}") };
+    suspension::set(&paths.state, &mark).map_err(Error::Mark)?;
+    let done = match way {
+        WayBack::Leave(back) => leave(state, journal, &clock, back, &why, paths).await?,
+        WayBack::Undo(undoing) => {
+            // The agent ends in the midst of what it does, and its successor waits for our
+            // lock. That one may be broken: then there is nobody to wait for.
+            let restart = Process::new("systemctl").args(["restart", AGENT_UNIT]).output().await;
+            if let Err(error) = restart {
+                log::warn!("{}", Chain(&error));
+            }
+            let machine = HostMachine::new(paths.clone(), Vec::new(), Alone);
+            guard::go_back(*undoing, journal, &machine, &clock).await?;
+            settled(paths)?
+        }
+        WayBack::GiveUp(given_up) => {
+            let mut journal = journal;
+            journal.write(&given_up).await?;
+            drop(journal);
+            let nix = ["floe-build-*", "floe-pins-*"];
+            unit::stop(&nix).await.map_err(switch::Error::from)?;
+            settled(paths)?
+        }
+    };
+    guard::restart_agent().await?;
+    Ok(done)
+}
+
+/// The journal, and its lock.
+///
+/// # Errors
+///
+/// [`Error::Held`] where somebody keeps it.
+pub(super) async fn hold(paths: &Paths) -> Result<(HostJournal, Found), Error> {
+    for _ in 0..TRIES {
+        if let Some(held) = HostJournal::try_hold(RealDisk, &paths.state)? {
+            return Ok(held);
+        }
+        sleep(PAUSE).await;
+    }
+    Err(Error::Held)
+}
+
+/// How what was in flight ended.
+fn settled(paths: &Paths) -> Result<Done, Error> {
+    let settled = journal::read(&paths.state)?.state.settled;
+    let running = system::running();
+    Ok(settled.map_or_else(
+        || Done { serial: None, running: running.clone(), ended: None, reason: String::new() },
+        |settled| Done {
+            serial: settled.report.manifest.map(|manifest| manifest.serial),
+            running: running.clone(),
+            ended: Some(settled.report.outcome),
+            reason: settled.report.reason,
+        },
+    ))
+}
+
+/// Switches to `back`, makes it what boots, and records that what was confirmed was left.
+async fn leave(
+    state: State,
+    mut journal: HostJournal,
+    clock: &HostClock,
+    back: Toplevel,
+    why: &Fault,
+    paths: &Paths,
+) -> Result<Done, Error> {
+    let serial = state.confirmed.as_ref().map(|confirmed| confirmed.manifest.serial);
+    let activation = drive::name(serial, clock.now());
+    let switch = Switch {
+        activation: &activation,
+        purpose: "by-hand",
+        action: Action::Test,
+        toplevel: &back,
+        limit: LIMIT,
+        guarded: false,
+    };
+    let ended = switch.anew(paths).await?;
+    let after = switch::after(ended, &back).await.map_err(switch::Error::from)?;
+    verdict::of_rollback(&after, &back).map_err(commit::Error::NotBack)?;
+    commit::commit(&back, &activation, "by-hand-boot", paths).await?;
+    roots::forget_candidate(&back);
+    let returns = state.confirmed.as_ref().is_some_and(|confirmed| confirmed.toplevel == back);
+    if !returns {
+        let left = state.left_by_hand(back.clone(), activation, why, clock.now());
+        journal.write(&left).await?;
+    }
+    let reason = why.to_string();
+    Ok(Done { serial, running: Some(back), ended: None, reason })
+}
+
+/// Whether nothing is in flight, as far as the machine is concerned.
+pub fn is_idle(state: &State) -> bool {
+    matches!(state.phase, Phase::Idle | Phase::Reporting(_))
+}
+
+/// Why the machine was not brought back.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is none.
+    #[error("cannot go back: {0}")]
+    NoWay(NoWayBack),
+    /// The guard goes back at this moment, or a `floe-agent` that somebody else typed.
+    #[error("somebody else is at work on this machine: they hold the activation journal")]
+    Held,
+    /// Somebody switches the machine, or it cannot be told.
+    #[error(transparent)]
+    Preflight(#[from] preflight::Error),
+    /// What was recorded was collected.
+    #[error("the system to go back to, `{0}`, is not in the store any more")]
+    Gone(Toplevel),
+    /// Nobody knows what there is to go back from.
+    #[error("the activation journal is damaged in every copy")]
+    Lost,
+    /// See there.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// Somebody else wrote to it, or nothing can be written.
+    #[error(transparent)]
+    Unwritten(#[from] Unwritten),
+    /// The mark could not be set; nothing was done.
+    #[error("could not suspend this machine; nothing was done")]
+    Mark(#[source] io::Error),
+    /// The switch back failed.
+    #[error(transparent)]
+    Commit(#[from] commit::Error),
+    /// The agent could not be started again.
+    #[error(transparent)]
+    Agent(#[from] guard::Error),
+}
+
+impl From<NoWayBack> for Error {
+    fn from(why: NoWayBack) -> Self {
+        Self::NoWay(why)
+    }
+}
+
+impl From<switch::Error> for Error {
+    fn from(error: switch::Error) -> Self {
+        Self::Commit(error.into())
+    }
+}
+
+impl Error {
+    /// What to do next.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::NoWay(NoWayBack::Committing(_) | NoWayBack::Underway(_)) | Self::Held => {
+                "look at `floe-agent status`, and try again when that has ended"
+            }
+            Self::NoWay(
+                NoWayBack::NothingConfirmed | NoWayBack::NothingBefore | NoWayBack::IsBack(_),
+            )
+            | Self::Gone(_) => {
+                "choose a generation yourself: `nix-env -p /nix/var/nix/profiles/system --list-generations`"
+            }
+            Self::Lost => "reboot the host: its boot default is the last confirmed system",
+            Self::Preflight(error) => error.advice(),
+            Self::Journal(error) => error.advice(),
+            Self::Unwritten(_) | Self::Mark(_) => {
+                "free space in the state directory, or mend the disk"
+            }
+            Self::Commit(error) => error.advice(),
+            Self::Agent(error) => error.advice(),
+        }
+    }
+
+    /// Whether it was refused, with nothing done.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::NoWay(_)
+            | Self::Held
+            | Self::Gone(_)
+            | Self::Preflight(preflight::Error::Busy) => true,
+            Self::Preflight(_)
+            | Self::Lost
+            | Self::Journal(_)
+            | Self::Unwritten(_)
+            | Self::Mark(_)
+            | Self::Commit(_)
+            | Self::Agent(_) => false,
+        }
+    }
+}
