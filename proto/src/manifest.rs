@@ -14,6 +14,7 @@ use crate::closure;
 use crate::digest::Digest;
 use crate::id::{Epoch, Fleet, Role, Serial};
 use crate::json;
+use crate::payload::limits::Limits;
 use crate::reboot::Reboot;
 use crate::time::Timestamp;
 use crate::version::AgentVersion;
@@ -85,6 +86,22 @@ pub enum Kind {
     Configuration,
     /// The list of a built system's store paths, which the host fetches. Since schema 3.
     Closure,
+}
+
+impl Kind {
+    /// How large anything of such a payload may become.
+    pub fn limits(self) -> Limits {
+        match self {
+            Self::Configuration => Limits::default(),
+            // One file, and nothing beside it.
+            Self::Closure => Limits {
+                unpacked_bytes: u64::try_from(closure::MAX_BYTES).unwrap_or(u64::MAX),
+                files: 1,
+                packed_bytes: closure::MAX_PACKED_BYTES,
+                ..Limits::default()
+            },
+        }
+    }
 }
 
 /// How the host is switched.
