@@ -35,8 +35,12 @@ pub const MAX_PACKED_BYTES: u64 = 16 << 20;
 /// URLs for hours.
 pub const MAX_PATHS: usize = 20_000;
 
-/// The largest file of a NAR, and the largest NAR, in bytes.
+/// The largest NAR, in bytes.
 pub const MAX_NAR_BYTES: u64 = 16 << 30;
+
+/// The largest file of a compressed NAR, in bytes: what one PUT takes (Amazon S3, "Uploading
+/// objects").
+pub const MAX_FILE_BYTES: u64 = 5 << 30;
 
 /// The most that all NARs may have together, in bytes: more than any host's disk for it.
 pub const MAX_TOTAL_BYTES: u64 = 256 << 30;
@@ -154,7 +158,7 @@ impl Closure {
             if signatures.len() > MAX_SIGNATURES || distinct.len() < signatures.len() {
                 return invalid("a path has too many signatures, or one twice");
             }
-            if nar_size.get() > MAX_NAR_BYTES || file.length.get() > MAX_NAR_BYTES {
+            if nar_size.get() > MAX_NAR_BYTES || file.length.get() > MAX_FILE_BYTES {
                 return invalid("one of its NARs is too large");
             }
             unpacked = unpacked.saturating_add(nar_size.get());

@@ -99,7 +99,7 @@ fn a_list_that_contradicts_itself_is_refused() {
         |c| c.paths[1].signatures = vec![signature("k", 1); 2],
         |c| c.paths[1].signatures = (0..9).map(|n| signature("k", n)).collect(),
         |c| c.paths[1].nar_size = NonZeroU64::new(MAX_NAR_BYTES + 1).unwrap(),
-        |c| c.paths[1].file.length = NonZeroU64::new(MAX_NAR_BYTES + 1).unwrap(),
+        |c| c.paths[1].file.length = NonZeroU64::new(MAX_FILE_BYTES + 1).unwrap(),
         |c| c.paths[1].file.sha256 = c.paths[0].file.sha256,
     ];
     for (number, spoil) in cases.into_iter().enumerate() {

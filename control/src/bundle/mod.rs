@@ -13,6 +13,7 @@
 //! | [`syntax`] | whether Nix can read it |
 //! | [`build`] | the payload, the same bytes for the same tree |
 //! | [`state`] | what is said about it: the manifest |
+//! | [`listed`] | the payload of a system that was built here: its list |
 //! | [`sign`] | the release keys; the manifest in its envelope |
 //! | [`history`] | what was published before, and what of it may be said again |
 //! | [`publish`] | the upload |
@@ -22,6 +23,7 @@ pub mod build;
 pub mod check;
 pub mod git;
 pub mod history;
+pub mod listed;
 mod process;
 pub mod publish;
 pub mod sign;
