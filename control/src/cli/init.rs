@@ -240,7 +240,7 @@ fn unwritten(path: &Path) -> String {
     format!("could not write `{}`", path.display())
 }
 
-const IGNORED: [&str; 2] = ["/keys/*.pem", "/.floe/"];
+const IGNORED: [&str; 3] = ["/keys/*.pem", "/keys/*.sec", "/.floe/"];
 
 #[cfg(test)]
 mod tests {
