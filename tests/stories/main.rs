@@ -13,6 +13,7 @@
 mod attacks;
 mod bad_input;
 mod certificates;
+mod closures;
 mod crashes;
 mod enrolling;
 mod first_day;
