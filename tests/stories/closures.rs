@@ -142,7 +142,11 @@ async fn a_closure_that_no_key_of_the_host_signed_is_refused_and_changes_nothing
     let [host] = world.hosts.as_slice() else { panic!("one host") };
     let operator = world.operator().who_builds().await;
     let (key, _) = operator.makes_cache_key(KEY).await;
-    world.repository.change(WWW, &version(1));
+    // What its nix.conf says does not count.
+    let careless = |number| format!("  nix.settings.require-sigs = false;\n{}", version(number));
+    world.repository.change(WWW, &careless(1));
+    world.push(WWW).await.succeeded();
+    world.repository.change(WWW, &careless(2));
     let (before, evaluated) = (host.state().await, derivations(host).await);
     let (serial, toplevel) = publish(&operator, &key).await;
 
@@ -155,6 +159,27 @@ async fn a_closure_that_no_key_of_the_host_signed_is_refused_and_changes_nothing
     assert_eq!(host.state().await, before);
     assert!(!host.holds(&format!("nix-store --check-validity {toplevel}")).await);
     assert_eq!(derivations(host).await, evaluated, "nothing was built instead");
+}
+
+#[tokio::test]
+async fn a_closure_that_a_host_has_no_room_for_is_not_downloaded() {
+    let world = World::of(&[(WWW, 1)]).await;
+    let [host] = world.hosts.as_slice() else { panic!("one host") };
+    let operator = world.operator().who_builds().await;
+    let (key, _) = operator.makes_cache_key(KEY).await;
+    let petabyte = "services.floe-agent.settings.min_free_bytes = 1000000000000000;";
+    world.repository.change(WWW, &format!("  {petabyte}\n{}", version(1)));
+    world.push(WWW).await.succeeded();
+    world.repository.change(WWW, &version(2));
+    let before = host.state().await;
+    let (serial, _) = publish(&operator, &key).await;
+
+    let (outcome, reason) = roll_out(&operator, serial).await;
+
+    assert_eq!(outcome, "failed");
+    assert!(reason.contains("the closure needs 953"), "{reason}");
+    assert_eq!(host.state().await, before);
+    assert!(!host.holds("test -e /var/lib/floe/closure").await);
 }
 
 #[tokio::test]

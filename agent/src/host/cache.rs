@@ -51,11 +51,20 @@ impl Cache {
     ///
     /// What the disk said.
     pub fn describe(&self, closure: &Closure) -> io::Result<()> {
-        fs::write(self.directory.join("nix-cache-info"), "StoreDir: /nix/store\n")?;
+        self.say("nix-cache-info", "StoreDir: /nix/store\n")?;
         closure.paths.iter().try_for_each(|entry| {
-            let name = format!("{}.narinfo", entry.path.hash());
-            fs::write(self.directory.join(name), entry.narinfo())
+            self.say(&format!("{}.narinfo", entry.path.hash()), &entry.narinfo())
         })
+    }
+
+    /// Writes a file, unless it says that already: a copy that an earlier process began may
+    /// read it at the moment.
+    fn say(&self, name: &str, text: &str) -> io::Result<()> {
+        let file = self.directory.join(name);
+        if fs::read(&file).is_ok_and(|said| said == text.as_bytes()) {
+            return Ok(());
+        }
+        fs::write(file, text)
     }
 
     /// Where a NAR lies once it is whole.

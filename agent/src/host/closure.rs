@@ -327,7 +327,13 @@ impl Error {
                 Self::Untrusted { keys: keys.join(", "), said }
             }
             build::Error::Failed { said } => Self::Copy { said },
-            other => Self::Unit(other),
+            other @ (build::Error::TooLong(_)
+            | build::Error::TooMuch(_)
+            | build::Error::NoSystem
+            | build::Error::NoPins
+            | build::Error::Lock(_)
+            | build::Error::Read { .. }
+            | build::Error::Systemd(_)) => Self::Unit(other),
         }
     }
 

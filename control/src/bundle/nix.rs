@@ -51,9 +51,11 @@ pub async fn build(source: &Source, link: &Path) -> Result<StorePath, Error> {
 ///
 /// [`Error::Failed`] where the store does not have it.
 pub async fn take(toplevel: &StorePath, link: &Path) -> Result<(), Error> {
-    run("nix-store", ["--check-validity".as_ref(), toplevel.as_path()])
-        .await
-        .map_err(|error| error.about(toplevel))?;
+    let there = run("nix-store", ["--check-validity".as_ref(), toplevel.as_path()]).await;
+    if let Err(Error::Failed { .. }) = there {
+        return Err(Error::NotThere { toplevel: toplevel.clone() });
+    }
+    there?;
     let realise = ["--realise".as_ref(), toplevel.as_path(), "--add-root".as_ref(), link];
     run("nix-store", realise).await?;
     Ok(())
@@ -229,14 +231,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// A path that is not valid is not there.
-    fn about(self, toplevel: &StorePath) -> Self {
-        match self {
-            Self::Failed { .. } => Self::NotThere { toplevel: toplevel.clone() },
-            other => other,
-        }
-    }
-
     /// What the operator can do next.
     pub fn advice(&self) -> &'static str {
         match self {

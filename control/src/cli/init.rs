@@ -331,7 +331,10 @@ mod tests {
         let path = directory.path().join(".gitignore");
         fs::write(&path, "result\n/.floe/").unwrap();
         begin(directory.path()).unwrap();
-        assert_eq!(fs::read_to_string(path).unwrap(), "result\n/.floe/\n/keys/*.pem\n");
+        assert_eq!(
+            fs::read_to_string(path).unwrap(),
+            "result\n/.floe/\n/keys/*.pem\n/keys/*.sec\n"
+        );
     }
 
     #[test]
