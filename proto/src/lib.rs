@@ -14,6 +14,7 @@
 //! * [`admit`]: pure: may this host run this verified manifest?
 //! * [`reboot`]: when a host may be rebooted for what is signed.
 //! * [`payload`]: a directory becomes a `tar.zst`, and back, or nothing.
+//! * [`closure`]: what a payload holds that is a built system, by [`store_path`].
 //! * [`login`]: what an operator signs to get a certificate.
 //! * [`renewal`]: what a host signs to renew a certificate that has expired.
 //! * [`id`], [`version`], [`time`], [`spiffe`], [`report`]: names for things.
@@ -24,6 +25,7 @@
 
 pub mod admit;
 pub mod certificate;
+pub mod closure;
 pub mod digest;
 pub mod envelope;
 pub mod id;
@@ -38,6 +40,7 @@ pub mod renewal;
 pub mod report;
 pub mod root;
 pub mod spiffe;
+pub mod store_path;
 pub mod time;
 pub mod transport;
 pub mod verify;

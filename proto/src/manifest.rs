@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::closure;
 use crate::digest::Digest;
 use crate::id::{Epoch, Fleet, Role, Serial};
 use crate::json;
+use crate::payload::limits::Limits;
 use crate::reboot::Reboot;
 use crate::time::Timestamp;
 use crate::version::AgentVersion;
@@ -20,8 +22,8 @@ use crate::version::AgentVersion;
 /// The payload type of a manifest's envelope.
 pub const TYPE: &str = "application/vnd.floe.manifest.v1+json";
 
-/// The newest schema that this program knows. 2 came with reboots.
-pub const SCHEMA: u32 = 2;
+/// The newest schema that this program knows. 2 came with reboots, 3 with closures.
+pub const SCHEMA: u32 = 3;
 
 /// The longest manifest that is read, in bytes.
 pub const MAX_BYTES: usize = 128 * 1024;
@@ -55,7 +57,8 @@ pub struct Manifest {
     pub system: String,
     /// The oldest agent that can run it.
     pub min_agent: AgentVersion,
-    /// The file in the payload that is `nixos-config`, such as `role/configuration.nix`.
+    /// The file in the payload that is `nixos-config`, such as `role/configuration.nix`;
+    /// of a closure, its list.
     pub entry: Entry,
     /// How the host is switched and how long it may take to prove itself.
     pub activation: Activation,
@@ -81,6 +84,24 @@ pub struct Payload {
 pub enum Kind {
     /// Nix code that the host evaluates and builds.
     Configuration,
+    /// The list of a built system's store paths, which the host fetches. Since schema 3.
+    Closure,
+}
+
+impl Kind {
+    /// How large anything of such a payload may become.
+    pub fn limits(self) -> Limits {
+        match self {
+            Self::Configuration => Limits::default(),
+            // One file, and nothing beside it.
+            Self::Closure => Limits {
+                unpacked_bytes: u64::try_from(closure::MAX_BYTES).unwrap_or(u64::MAX),
+                files: 1,
+                packed_bytes: closure::MAX_PACKED_BYTES,
+                ..Limits::default()
+            },
+        }
+    }
 }
 
 /// How the host is switched.
@@ -207,7 +228,11 @@ impl Manifest {
 
     /// The oldest schema that carries what this manifest says, whatever its own says.
     pub fn oldest_schema(&self) -> u32 {
-        if self.activation.reboot.is_never() { 1 } else { 2 }
+        match self.kind {
+            Kind::Closure => 3,
+            Kind::Configuration if !self.activation.reboot.is_never() => 2,
+            Kind::Configuration => 1,
+        }
     }
 
     /// How long the host may take from the switch to the verdict.
@@ -227,12 +252,21 @@ impl Manifest {
             Probe::Tcp { address } => address.port() != 0,
             Probe::Command { argv } => argv.first().is_some_and(|program| program.starts_with('/')),
         };
-        let rules: [(bool, &'static str); 13] = [
+        let rules: [(bool, &'static str); 15] = [
             (self.schema == self.oldest_schema(), "its schema is not the oldest that carries it"),
             (self.floor <= self.serial, "its floor is above its serial"),
             (self.created < self.expires, "it expires before it was created"),
             (self.created == self.created.whole_seconds(), "`created` has a fraction of a second"),
             (is_system(&self.system), "`system` is no Nix system such as `x86_64-linux`"),
+            (
+                (self.kind == Kind::Closure) == (self.entry.as_path() == Path::new(closure::FILE)),
+                "its entry is not what its kind of payload has",
+            ),
+            (
+                self.kind != Kind::Closure
+                    || self.payload.length.get() <= closure::MAX_PACKED_BYTES,
+                "its closure's list is too long",
+            ),
             (
                 (1..=86_400).contains(&self.activation.deadline_seconds),
                 "its deadline is not between a second and a day",

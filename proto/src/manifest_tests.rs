@@ -82,14 +82,28 @@ fn rebooting() -> Manifest {
     manifest
 }
 
+/// What schema 3 brought.
+pub(crate) fn built() -> Manifest {
+    let entry = closure::FILE.to_owned().try_into().unwrap();
+    Manifest { schema: 3, kind: Kind::Closure, entry, ..full() }
+}
+
 #[test]
 fn each_schema_says_what_it_can_to_the_byte() {
     let text = String::from_utf8(rebooting().to_bytes().unwrap()).unwrap();
     let said = r#""reboot":{"policy":"if-needed","window":"02:00-04:00"}"#;
     assert!(text.contains(said), "{text}");
     assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), rebooting());
+    let text = String::from_utf8(built().to_bytes().unwrap()).unwrap();
+    assert!(text.contains(r#""kind":"closure""#), "{text}");
+    assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), built());
     // Neither a newer number than need be, nor a field that its number does not know.
-    for manifest in [Manifest { schema: 2, ..full() }, Manifest { schema: 1, ..rebooting() }] {
+    for manifest in [
+        Manifest { schema: 2, ..full() },
+        Manifest { schema: 1, ..rebooting() },
+        Manifest { schema: 3, ..rebooting() },
+        Manifest { schema: 2, ..built() },
+    ] {
         assert!(manifest.to_bytes().is_err());
         assert!(Manifest::parse(&serde_json::to_vec(&manifest).unwrap()).is_err());
     }
@@ -97,7 +111,7 @@ fn each_schema_says_what_it_can_to_the_byte() {
 
 #[test]
 fn a_manifest_that_contradicts_itself_is_refused() {
-    let cases: [fn(&mut Manifest); 10] = [
+    let cases: [fn(&mut Manifest); 13] = [
         |m| m.floor = 43.try_into().unwrap(),
         |m| m.expires = m.created,
         |m| m.system = "x86".into(),
@@ -107,6 +121,12 @@ fn a_manifest_that_contradicts_itself_is_refused() {
         |m| m.health.checks[1].probe = Probe::Http { url: "https://x/".into(), status: 200 },
         |m| m.health.checks[3].probe = Probe::Command { argv: vec![] },
         |m| m.health.checks[0].timeout_seconds = 91,
+        |m| m.entry = built().entry,
+        |m| *m = Manifest { entry: m.entry.clone(), ..built() },
+        |m| {
+            *m = built();
+            m.payload.length = NonZeroU64::new(closure::MAX_PACKED_BYTES + 1).unwrap();
+        },
         |m| {
             *m = rebooting();
             m.activation.reboot.policy = Policy::Never;

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use floe_proto::digest::Digest;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, SqliteConnection};
 
@@ -39,6 +40,32 @@ impl Attacker {
         self.rewrite_payloads(|bytes| bytes.truncate(bytes.len() / 2));
     }
 
+    /// Changes one bit in the middle of every NAR of the bucket.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none.
+    pub fn flip_a_bit_in_every_nar(&self) {
+        self.rewrite(".nar.zst", |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        });
+    }
+
+    /// Takes a NAR with these bytes out of the bucket; gives where it was.
+    ///
+    /// # Panics
+    ///
+    /// Where it is not there.
+    pub fn take_nar(&self, bytes: &[u8]) -> PathBuf {
+        let name = format!("{}.nar.zst", Digest::of(bytes));
+        let mut found = Vec::new();
+        find(&self.data.join("objects"), &name, &mut found);
+        let path = found.pop().expect("a NAR of these bytes");
+        fs::remove_file(&path).unwrap();
+        path
+    }
+
     /// Passes the manifests of one role off as those of another.
     pub async fn relabel_manifests(&self, from: &str, to: &str) {
         self.execute("UPDATE manifests SET role = $2 WHERE role = $1", &[from, to]).await;
@@ -65,9 +92,13 @@ impl Attacker {
     }
 
     fn rewrite_payloads(&self, change: impl Fn(&mut Vec<u8>)) {
+        self.rewrite(".tar.zst", change);
+    }
+
+    fn rewrite(&self, ending: &str, change: impl Fn(&mut Vec<u8>)) {
         let mut found = Vec::new();
-        find_payloads(&self.data.join("objects"), &mut found);
-        assert!(!found.is_empty(), "no payload below {}", self.data.display());
+        find(&self.data.join("objects"), ending, &mut found);
+        assert!(!found.is_empty(), "nothing of that kind below {}", self.data.display());
         for path in found {
             let mut bytes = fs::read(&path).unwrap();
             change(&mut bytes);
@@ -84,12 +115,12 @@ impl Attacker {
     }
 }
 
-fn find_payloads(folder: &Path, found: &mut Vec<PathBuf>) {
+fn find(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().map(Result::unwrap) {
         let path = entry.path();
         if path.is_dir() {
-            find_payloads(&path, found);
-        } else if path.to_string_lossy().ends_with(".tar.zst") {
+            find(&path, ending, found);
+        } else if path.to_string_lossy().ends_with(ending) {
             found.push(path);
         }
     }

@@ -22,6 +22,7 @@
 //! | [`world`] | a fleet from nothing; gone when dropped |
 //! | [`repository`] | the fleet's repository, and what its owner changes in it |
 //! | [`operator`] | the real `floe`, typed at |
+//! | [`builder`] | the operator's machine, where it has Nix |
 //! | [`control_plane`] | the real `floe serve` |
 //! | [`host`] | a machine with the real `floe-agent` |
 //! | [`aws`] | the metadata service and EC2's API, where a story wants them |
@@ -41,6 +42,7 @@
 
 pub mod attacker;
 pub mod aws;
+pub mod builder;
 pub mod catalogue;
 pub mod chaos;
 pub mod control_plane;

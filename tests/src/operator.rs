@@ -1,12 +1,13 @@
 //! The operator: the real `floe`, typed at.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::builder::Builder;
 use crate::script;
 
 /// Somebody at a keyboard, in the fleet's repository.
@@ -18,6 +19,8 @@ pub struct Operator {
     pub(crate) repository: PathBuf,
     /// What the environment of a command has beside the story's own.
     pub(crate) environment: Vec<(&'static str, OsString)>,
+    /// Where they build, if they do.
+    pub(crate) builder: Option<Builder>,
 }
 
 /// What a command came to.
@@ -71,13 +74,21 @@ impl Operator {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
+        self.at_the_machine(script::floe().as_os_str(), arguments)
+    }
+
+    /// A program that runs where they sit.
+    pub(crate) fn at_the_machine(&self, program: &OsStr, arguments: &[&str]) -> Command {
         let mut command = Command::new(script::world_script("net"));
         command
             .env("FLOE_WORLD", &self.world)
             .envs(self.environment.iter().map(|(variable, value)| (variable, value)))
-            .args(["exec".as_ref(), script::floe().as_os_str()])
-            .args(arguments)
+            .arg("exec")
             .current_dir(&self.repository);
+        if let Some(builder) = &self.builder {
+            builder.enter(&self.world, &mut command);
+        }
+        command.arg(program).args(arguments);
         command
     }
 }

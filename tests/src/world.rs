@@ -97,6 +97,7 @@ impl World {
             world: self.path().to_owned(),
             repository: self.repository.path().to_owned(),
             environment: Vec::new(),
+            builder: None,
         }
     }
 

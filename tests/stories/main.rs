@@ -14,6 +14,7 @@ mod attacks;
 mod bad_input;
 mod by_hand;
 mod certificates;
+mod closures;
 mod crashes;
 mod enrolling;
 mod first_day;

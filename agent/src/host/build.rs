@@ -115,16 +115,20 @@ fn search_path(name: &str, path: &Path) -> OsString {
 }
 
 /// A transient unit in which Nix runs.
-struct Unit<'a> {
-    purpose: &'static str,
-    order: &'a Order,
-    directory: &'a Path,
-    stdout: Option<&'a Path>,
+pub(super) struct Unit<'a> {
+    /// What stands in its name: one of each for an activation.
+    pub(super) purpose: &'static str,
+    /// For whose sake.
+    pub(super) order: &'a Order,
+    /// Where it runs.
+    pub(super) directory: &'a Path,
+    /// Where its standard output goes; the journal unless it is said.
+    pub(super) stdout: Option<&'a Path>,
 }
 
 impl Unit<'_> {
     /// Runs it to its end, or waits for one that an earlier process started.
-    async fn run(
+    pub(super) async fn run(
         &self,
         argv: &[OsString],
         paths: &Paths,

@@ -1,4 +1,5 @@
-//! A payload is downloaded: hashed while it comes, bounded, and there whole or not.
+//! A payload, or a NAR of a closure, is downloaded: hashed while it comes, bounded, and
+//! there whole or not.
 //!
 //! Whoever serves it is not trusted: not one byte more than was signed is read, and
 //! what does not have the signed digest is deleted. Memory stays constant.
@@ -20,6 +21,9 @@ use crate::activation::ports::{Locate, NotLocated};
 
 /// No byte for so long, and the download is given up.
 const STALL: Duration = Duration::from_secs(30);
+
+/// How many connections wait for the next download: the NARs of a closure are many.
+const IDLE: usize = 4;
 
 /// A download may take this long, and a second more for so many bytes: who sends one byte
 /// now and then would otherwise keep this host from everything else.
@@ -56,21 +60,52 @@ pub async fn fetch(
     if is_whole(payload, target).await {
         return Ok(());
     }
-    let patience = START + Duration::from_secs(payload.length.get() / SLOWEST);
-    let client = client(ca)?;
-    let mut last = Error::Located(NotLocated("it was not asked".to_owned()));
-    for wait in WAITS {
-        sleep(wait).await;
-        match once(payload, target, &client, locate, patience).await {
-            Ok(()) => return Ok(()),
-            Err(error) if error.is_transient() => {
-                log::info!(error:% = error; "download failed; trying again");
-                last = error;
-            }
-            Err(error) => return Err(error),
-        }
+    Store::new(ca)?.fetch(payload, target, locate).await
+}
+
+/// The object store. Made for the downloads of one activation and dropped: an idle agent
+/// needs no certificates in memory.
+pub struct Store {
+    client: reqwest::Client,
+}
+
+impl Store {
+    /// The object store, which may answer by one of the fleet's own certificates `ca`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Client`].
+    pub fn new(ca: &[CertificateDer<'static>]) -> Result<Self, Error> {
+        Ok(Self { client: client(ca)? })
     }
-    Err(last)
+
+    /// Downloads what has the digest and length of `wanted` to `target`; how long that is
+    /// was bounded before.
+    ///
+    /// # Errors
+    ///
+    /// The last of several tries; at once where another try cannot help.
+    pub async fn fetch(
+        &self,
+        wanted: &Payload,
+        target: &Path,
+        locate: &impl Locate,
+    ) -> Result<(), Error> {
+        let patience = START + Duration::from_secs(wanted.length.get() / SLOWEST);
+        let mut last = Error::Located(NotLocated("it was not asked".to_owned()));
+        for wait in WAITS {
+            sleep(wait).await;
+            match once(wanted, target, &self.client, locate, patience).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_transient() => {
+                    log::info!(error:% = error; "download failed; trying again");
+                    last = error;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
 }
 
 /// Whether the file is there with the signed length and digest.
@@ -90,7 +125,6 @@ async fn is_whole(payload: &Payload, target: &Path) -> bool {
     }
 }
 
-/// Made for one download and dropped: an idle agent needs no certificates in memory.
 fn client(ca: &[CertificateDer<'static>]) -> Result<reqwest::Client, Error> {
     // Of two providers in the tree rustls would choose none. Installed already is as good.
     let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -104,7 +138,8 @@ fn client(ca: &[CertificateDer<'static>]) -> Result<reqwest::Client, Error> {
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(STALL)
             .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(0)
+            .pool_max_idle_per_host(IDLE)
+            .pool_idle_timeout(Duration::from_secs(5))
     };
     // A machine without public certificates can still reach the fleet's own store.
     let public = builder().tls_certs_merge(ours.clone()).build();
@@ -178,26 +213,26 @@ impl Drop for Partial {
     }
 }
 
-/// Why there is no payload.
+/// Why there is no payload, or no NAR.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody said where it lies.
     #[error(transparent)]
     Located(#[from] NotLocated),
     /// The way there, or the download, broke.
-    #[error("the payload could not be downloaded")]
+    #[error("the download broke")]
     Http(#[source] reqwest::Error),
     /// The server said no.
-    #[error("the payload could not be downloaded: the object store answered {0}")]
+    #[error("it could not be downloaded: the object store answered {0}")]
     Status(u16),
     /// Not the signed length.
-    #[error("the payload does not have the {expected} bytes that were signed")]
+    #[error("what the object store has does not have the {expected} bytes that were signed")]
     Length {
         /// How many were signed.
         expected: u64,
     },
     /// Not the signed bytes.
-    #[error("the payload is not what was signed: its digest is not {expected}")]
+    #[error("what the object store has is not what was signed: its digest is not {expected}")]
     Digest {
         /// What was signed.
         expected: Digest,
@@ -209,7 +244,7 @@ pub enum Error {
         limit: u64,
     },
     /// It comes, but hardly.
-    #[error("the payload could not be downloaded within {0:?}")]
+    #[error("it could not be downloaded within {0:?}")]
     TooSlow(Duration),
     /// TLS cannot be had.
     #[error("could not prepare the download")]
@@ -247,7 +282,7 @@ impl Error {
             }
             Self::Status(_) => "look at the object store; is the host's clock right?",
             Self::Length { .. } | Self::Digest { .. } => {
-                "somebody changed the payload in the object store: look at who may write there, then push again"
+                "somebody changed it in the object store: look at who may write there, then push again"
             }
             Self::Client(_) => "look at the CA file of the agent's configuration",
             Self::Disk { .. } => "free space on the host",

@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use floe_proto::payload::limits::Limits;
+use floe_proto::manifest::Kind;
 use floe_proto::payload::unpack;
 use floe_proto::report;
 use rustls::pki_types::CertificateDer;
@@ -20,8 +20,8 @@ use super::paths::{AGENT, Paths, source};
 use super::switch::{self, Switch};
 use super::whole::Whole;
 use super::{
-    build, checks, loader, output, preflight, process, revert, roots, suspension, system, timer,
-    unit, ways,
+    build, checks, closure, loader, output, preflight, process, revert, roots, suspension, system,
+    timer, unit, ways,
 };
 use crate::activation::event::{Event, Task};
 use crate::activation::ports::{Clock as _, Connection, Locate, Machine, News, Progress, Tell};
@@ -37,6 +37,9 @@ pub struct HostMachine<L> {
     line: L,
     clock: HostClock,
 }
+
+/// What runs on behalf of an order that nothing on the machine was changed for yet.
+const UNITS: [&str; 3] = ["floe-build-*", "floe-pins-*", "floe-copy-*"];
 
 /// How long is waited before something that failed, or was busy, is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -64,9 +67,24 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
         prepare(&outcomes, &outcomes.join(order.activation.as_str()))
             .map_err(|error| Fault::of(&error))?;
         // A build of an order that was given up meanwhile goes on by itself, and remains.
-        unit::stop(&["floe-build-*", "floe-pins-*"]).await.map_err(|error| Fault::of(&error))?;
+        unit::stop(&UNITS).await.map_err(|error| Fault::of(&error))?;
         let fetched = fetch(payload, &target, &self.ca, &self.line).await;
-        fetched.map(|()| Event::Fetched).map_err(|error| Fault::of(&error))
+        fetched.map_err(|error| Fault::of(&error))?;
+        match order.manifest.kind {
+            Kind::Configuration => closure::forget(&self.paths),
+            // What else to fetch is in the payload.
+            Kind::Closure => {
+                self.unpack(order).await?;
+                self.fetch_closure(order, report::Phase::Fetching).await?;
+            }
+        }
+        Ok(Event::Fetched)
+    }
+
+    async fn fetch_closure(&self, order: &Order, phase: report::Phase) -> Result<(), Fault> {
+        let tell = |lines| self.wrote(order, phase, lines);
+        let fetched = closure::fetch(order, &self.paths, &self.ca, &self.line, tell).await;
+        fetched.map_err(|error| Fault::of(&error))
     }
 
     async fn unpack(&self, order: &Order) -> Result<Event, Fault> {
@@ -78,11 +96,12 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
             // It gets its name once it is whole.
             return Ok(Event::Unpacked);
         }
+        let limits = order.manifest.kind.limits();
         let unpacking = move || -> Result<Event, Fault> {
             make(&directory).map_err(|error| Fault::of(&error))?;
             let packed = File::open(payload).map_err(|error| Fault::of(&error))?;
             let packed = Whole::new(packed, signed);
-            match unpack::unpack(packed, &target, &Limits::default()) {
+            match unpack::unpack(packed, &target, &limits) {
                 Ok(_) => Ok(Event::Unpacked),
                 Err(error) => Err(Fault::of(&error)),
             }
@@ -99,8 +118,18 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
         }
         when_nobody_switches(|| preflight::room(&self.paths)).await?;
         let tell = |lines| self.wrote(order, report::Phase::Building, lines);
-        let built = build::build(order, &self.paths, tell).await;
-        let (to, build) = built.map_err(|error| Fault::of(&error))?;
+        let (to, build) = match order.manifest.kind {
+            Kind::Configuration => {
+                let built = build::build(order, &self.paths, tell).await;
+                built.map_err(|error| Fault::of(&error))?
+            }
+            Kind::Closure => {
+                // What was there when it was fetched may have been collected since.
+                self.fetch_closure(order, report::Phase::Building).await?;
+                let copied = closure::copy(order, &self.paths, tell).await;
+                copied.map_err(|error| Fault::of(&error))?
+            }
+        };
         when_nobody_switches(|| preflight::check(&to, &self.paths)).await?;
         let before = self.before(order).await?;
         let policy = order.manifest.activation.reboot.policy;

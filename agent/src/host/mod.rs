@@ -5,6 +5,7 @@
 //!    ├─ fetch      payload, by presigned URL, hashed while it comes
 //!    ├─ whole      the same payload, hashed again while it is unpacked
 //!    ├─ build      nixos-rebuild build, in a transient unit; then roots, preflight
+//!    ├─ closure    or, of what was built elsewhere, `nix copy` from a `cache` of what is missing
 //!    ├─ timer      the dead man's timer ╌╌▶ guard   (a process of its own)
 //!    ├─ switch     switch-to-configuration ╌╌▶ trial (a process of its own, in a transient unit)
 //!    ├─ checks     probes (a `command` as nobody), units, connection (and `ways` out where that is away)
@@ -24,8 +25,10 @@
 
 pub mod build;
 pub mod by_hand;
+pub mod cache;
 pub mod checks;
 pub mod clock;
+pub mod closure;
 pub mod command;
 pub mod commit;
 #[cfg(test)]

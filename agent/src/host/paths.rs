@@ -100,6 +100,11 @@ impl Paths {
         self.payloads().join(format!("{digest}.tar.zst"))
     }
 
+    /// The binary cache that a closure is copied from.
+    pub fn closure(&self) -> PathBuf {
+        self.state.join("closure")
+    }
+
     /// All activations' directories.
     pub fn activations(&self) -> PathBuf {
         self.state.join("activation")

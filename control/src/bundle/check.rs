@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use floe_proto::digest::{Digest, Hasher};
 use floe_proto::envelope::{self, Envelope};
-use floe_proto::manifest::{self, Manifest};
+use floe_proto::manifest::{self, Kind, Manifest};
 use floe_proto::payload::limits::Limits;
 use floe_proto::payload::unpack::{self, unpack};
 use floe_proto::root::Root;
@@ -18,11 +18,16 @@ use floe_proto::verify::{self, Verified};
 use serde::Deserialize;
 use walkdir::WalkDir;
 
+use super::listed;
+
 /// What a payload's file name ends with.
 pub const PAYLOAD: &str = ".tar.zst";
 
 /// What a manifest's file name ends with.
 pub const MANIFEST: &str = ".manifest.json";
+
+/// What the name of the directory with a closure's NARs ends with.
+pub const CLOSURE: &str = ".closure";
 
 /// The two files of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub struct Files {
     pub payload: PathBuf,
     /// The manifest in its envelope.
     pub manifest: PathBuf,
+    /// The binary cache with the NARs of a closure; they may be in the bucket already.
+    pub closure: PathBuf,
 }
 
 impl Files {
@@ -39,6 +46,7 @@ impl Files {
         Self {
             payload: directory.join(format!("{stem}{PAYLOAD}")),
             manifest: directory.join(format!("{stem}{MANIFEST}")),
+            closure: directory.join(format!("{stem}{CLOSURE}")),
         }
     }
 
@@ -95,7 +103,7 @@ pub fn verify(files: &Files, root: &Verified<Root>, now: Timestamp) -> Result<Go
     let manifest = verify::manifest(&envelope, root, now)
         .map_err(|source| Error::Refused { path: files.manifest.clone(), source })?;
     compare(&files.payload, &manifest)?;
-    let contents = contents(&files.payload)?;
+    let contents = judged(&files.payload, manifest.kind)?;
     Ok(Good { envelope, manifest, contents })
 }
 
@@ -129,7 +137,7 @@ pub fn signable(files: &Files, root: &Root, now: Timestamp) -> Result<(Envelope,
         return Err(refused(verify::Error::Expired { expired: manifest.expires }));
     }
     compare(&files.payload, &manifest)?;
-    contents(&files.payload)?;
+    judged(&files.payload, manifest.kind)?;
     Ok((envelope, manifest))
 }
 
@@ -161,6 +169,16 @@ pub struct Item {
     pub path: String,
     /// Its length; 0 for a link.
     pub bytes: u64,
+}
+
+/// What the payload holds, if it is what its kind must be.
+fn judged(payload: &Path, kind: Kind) -> Result<Vec<Item>, Error> {
+    if kind == Kind::Closure {
+        let packed = BufReader::new(open(payload)?);
+        listed::read(packed)
+            .map_err(|source| Error::Closure { path: payload.to_owned(), source })?;
+    }
+    contents(payload)
 }
 
 /// What the payload holds; it is unpacked for that, and thrown away.
@@ -313,6 +331,15 @@ pub enum Error {
         #[source]
         source: unpack::Error,
     },
+    /// No host would fetch what it lists.
+    #[error("`{}` lists no closure", path.display())]
+    Closure {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: listed::Error,
+    },
     /// There is no room to try.
     #[error("could not make a directory to unpack into")]
     Scratch(#[source] io::Error),
@@ -337,6 +364,7 @@ impl Error {
                 "do not use it: copy it again from where it was built, or build it again".into()
             }
             Self::Unpack { source, .. } => source.advice().into(),
+            Self::Closure { source, .. } => source.advice().into(),
             Self::Scratch(_) => "free space in the directory for temporary files".into(),
         }
     }
@@ -346,6 +374,7 @@ impl Error {
         match self {
             Self::Refused { .. } | Self::OtherLength { .. } | Self::OtherDigest { .. } => true,
             Self::Unpack { source, .. } => !source.is_transient(),
+            Self::Closure { source, .. } => !source.is_ours(),
             Self::NotABundle { .. }
             | Self::Read { .. }
             | Self::Envelope { .. }

@@ -4,6 +4,9 @@
 //! hosts/<role>/ ─▶ source ─▶ build ─▶ state ─▶ sign ─▶ publish ─▶ S3, control plane
 //!                    │ git      payload  manifest │ envelope  PUT by presigned URL
 //!                    └ syntax                     └ crate::signing
+//!
+//! or:  source ─▶ nix ─▶ closure ─▶ listed ─▶ state ─▶ …        the system is built here
+//!                 └ cache_key        payload
 //! ```
 //!
 //! | file | holds |
@@ -13,15 +16,23 @@
 //! | [`syntax`] | whether Nix can read it |
 //! | [`build`] | the payload, the same bytes for the same tree |
 //! | [`state`] | what is said about it: the manifest |
+//! | [`nix`] | the system of a role, built here and put into a binary cache |
+//! | [`cache_key`] | the key that signs what is in it |
+//! | [`closure`] | what such a system needs, and where its NARs lie |
+//! | [`listed`] | the payload of such a system: the list of that |
 //! | [`sign`] | the release keys; the manifest in its envelope |
 //! | [`history`] | what was published before, and what of it may be said again |
 //! | [`publish`] | the upload |
 //! | [`check`] | the way back: a bundle in files, read and verified |
 
 pub mod build;
+pub mod cache_key;
 pub mod check;
+pub mod closure;
 pub mod git;
 pub mod history;
+pub mod listed;
+pub mod nix;
 mod process;
 pub mod publish;
 pub mod sign;

@@ -28,8 +28,20 @@ pub(super) async fn run(
     directory: &Path,
     limit: Duration,
 ) -> io::Result<Ended> {
+    run_with(program, arguments, directory, &[], limit).await
+}
+
+/// The same with these variables in its environment.
+pub(super) async fn run_with(
+    program: &str,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    directory: &Path,
+    environment: &[(&str, &str)],
+    limit: Duration,
+) -> io::Result<Ended> {
     let mut child = command(program)
         .args(arguments)
+        .envs(environment.iter().copied())
         .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

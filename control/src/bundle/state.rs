@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use floe_proto::closure;
 use floe_proto::id::{Epoch, Serial};
 use floe_proto::manifest::{self, Kind, Manifest, Payload};
 use floe_proto::payload::pack::Packed;
@@ -31,13 +32,14 @@ pub struct Statement {
     pub built_by: String,
 }
 
-/// The manifest of `packed`, which `source` became.
+/// The manifest of `packed`, which `source` became, or its system.
 ///
 /// # Errors
 ///
 /// [`Error`] for what cannot be said, or must not.
 pub fn state(
     source: &Source,
+    kind: Kind,
     packed: &Packed,
     revision: Revision,
     statement: Statement,
@@ -58,10 +60,13 @@ pub fn state(
         },
         created,
         expires,
-        kind: Kind::Configuration,
+        kind,
         system: source.settings.system.clone(),
         min_agent: MIN_AGENT,
-        entry: source.settings.entry.clone(),
+        entry: match kind {
+            Kind::Configuration => source.settings.entry.clone(),
+            Kind::Closure => closure::FILE.to_owned().try_into()?,
+        },
         activation: source.settings.activation.clone(),
         health: source.settings.health.clone(),
         source: manifest::Source { revision: revision.commit, dirty: revision.dirty, built_by },

@@ -10,16 +10,17 @@ use floe_proto::id::{Role, Serial};
 use floe_proto::payload::pack::Packed;
 use tempfile::NamedTempFile;
 
+use super::closure::{self, ClosureArgs, Content};
 use super::context::Context;
 use super::cosign;
 use super::end::{End, Stopped};
 use super::view::bundle::{BuiltView, BundleView, TallyView};
 use crate::bundle::check::{self, Claim, Files};
+use crate::bundle::git;
 use crate::bundle::sign::{self, Tally};
 use crate::bundle::source::Source;
 use crate::bundle::state::{self, Statement};
 use crate::bundle::syntax::{self, Parsed};
-use crate::bundle::{build, git};
 use crate::durable;
 use crate::repository::{self, Span};
 
@@ -39,7 +40,8 @@ pub(super) enum Bundle {
 /// Build and sign a role's bundle into two files, and print its digest
 ///
 /// The same files give the same payload, byte for byte, wherever and whenever it is
-/// built. Nothing is sent anywhere.
+/// built. Nothing is sent anywhere. With --closure its NARs lie beside, in a directory
+/// <ROLE>-<SERIAL>.closure, which is a binary cache.
 #[derive(Args, Debug)]
 #[command(after_help = BUILD_EXAMPLES)]
 pub(super) struct Build {
@@ -57,6 +59,9 @@ pub(super) struct Build {
     /// No host that has seen it may go below this serial again
     #[arg(long, value_name = "SERIAL", default_value = "1")]
     floor: Serial,
+
+    #[command(flatten)]
+    closure: ClosureArgs,
 
     /// For how long hosts may take the bundle
     #[arg(long, value_name = "SPAN", default_value = "90d")]
@@ -108,7 +113,8 @@ Where two release keys must sign:
 const BUILD_EXAMPLES: &str = "\
 Examples:
   floe bundle build www.fossable.org --out /tmp
-  floe bundle build www.fossable.org --serial 42 --output json";
+  floe bundle build www.fossable.org --serial 42 --output json
+  floe bundle build www.fossable.org --closure --out /tmp    # built here, evaluated nowhere else";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -139,6 +145,7 @@ impl Build {
         let repository = context.repository()?;
         let root = repository.trust()?;
         let signers = context.release_signers(&repository, &root, &[])?;
+        let key = self.closure.key(&repository)?;
         let progress = context.progress();
         let source = Source::read(&repository, &self.role)?;
         if let Some(tree) = source.tree_around(&self.out) {
@@ -149,15 +156,22 @@ impl Build {
             .into());
         }
         fs::create_dir_all(&self.out).with_context(|| unwritten(&self.out))?;
-        let parsed =
-            if self.no_check { Parsed::NotTried } else { syntax::parse(&source.directory).await? };
+        let files = Files::named(&self.out, &format!("{}-{}", self.role, self.serial));
+        let cache = &files.closure;
+        let making = self.closure.make(key.as_ref(), &repository, &source, cache, &progress);
+        let made = Box::pin(making).await?;
+        let parsed = match &made {
+            Some(_) => Parsed::Fine,
+            None if self.no_check => Parsed::NotTried,
+            None => syntax::parse(&source.directory).await?,
+        };
         if parsed == Parsed::NotTried && !self.no_check {
             progress.note("warning: Nix is not here, so nobody looked for typing errors");
         }
 
         progress.doing(&format!("packing {}", self.role));
-        let files = Files::named(&self.out, &format!("{}-{}", self.role, self.serial));
-        let (payload, packed) = pack(&source, &self.out)?;
+        let content = Content::of(&source, made.as_ref());
+        let (payload, packed) = pack(&content, &self.out)?;
         let statement = Statement {
             serial: self.serial,
             floor: self.floor,
@@ -166,7 +180,7 @@ impl Build {
             built_by: context.who(),
         };
         let revision = git::revision(repository.root()).await;
-        let manifest = state::state(&source, &packed, revision, statement, &root)?;
+        let manifest = state::state(&source, content.kind(), &packed, revision, statement, &root)?;
         let envelope = sign::sign(&manifest, &signers).await?;
         let tally = Tally::of(&envelope, &root);
         if tally.is_enough() {
@@ -190,16 +204,17 @@ impl Build {
             files: packed.files,
             manifest_digest: sign::digest(&envelope).to_string(),
             signatures: TallyView::new(&tally),
+            closure: made.as_ref().map(closure::view),
             parsed: parsed == Parsed::Fine,
         })
     }
 }
 
 /// Packs into a temporary file of `directory`, which one rename then gives its name.
-fn pack(source: &Source, directory: &Path) -> anyhow::Result<(NamedTempFile, Packed)> {
+fn pack(content: &Content, directory: &Path) -> anyhow::Result<(NamedTempFile, Packed)> {
     let mut file = NamedTempFile::new_in(directory).with_context(|| unwritten(directory))?;
     let mut out = BufWriter::new(file.as_file_mut());
-    let packed = build::build(source, &mut out)?;
+    let packed = content.write(&mut out)?;
     out.flush()?;
     drop(out);
     let world_readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);

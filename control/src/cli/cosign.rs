@@ -13,11 +13,14 @@ use floe_proto::id::Role;
 use floe_proto::root::Root;
 use floe_proto::verify::Verified;
 
+use super::closure;
 use super::context::Context;
 use super::end::Stopped;
 use super::published::{self, Trust};
+use super::view::closure::ClosureView;
 use super::view::manifest::{ManifestsView, SignedView};
 use super::view::push::PushView;
+use crate::bundle;
 use crate::bundle::check::{self, Files};
 use crate::bundle::history;
 use crate::bundle::sign::{self, Signed, Tally};
@@ -154,8 +157,12 @@ impl Publish {
             .into());
         }
         progress.doing(&format!("publishing {} serial {}", manifest.role, manifest.serial));
-        let uploaded = published::publish(&connection, &signed, Some(&files.payload)).await?;
+        let made = bundle::closure::beside(&files, manifest)?;
+        let (payload, made) = (Some(files.payload.as_path()), made.as_ref());
+        let (uploaded, sent) =
+            published::publish(&connection, &signed, payload, made, &progress).await?;
         drop(progress);
+        let closure = made.map(|made| ClosureView { sent, ..closure::view(made) });
         let payload = manifest.payload;
         let unchanged =
             newest.is_some_and(|newest| newest.manifest.payload.sha256 == payload.sha256);
@@ -171,6 +178,7 @@ impl Publish {
             unchanged,
             dry_run: false,
             uploaded,
+            closure,
             rollout: None,
         })
     }

@@ -13,7 +13,9 @@ use super::connection;
 use super::dev;
 use super::end::Stopped;
 use super::output::Unprinted;
-use crate::bundle::{check, history, publish, sign, source, state, syntax};
+use crate::bundle::{
+    cache_key, check, closure, history, listed, publish, sign, source, state, syntax,
+};
 use crate::trust::proposal;
 use crate::{repository, serve, signing};
 
@@ -71,6 +73,15 @@ fn judge(error: &anyhow::Error) -> Verdict {
             return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<syntax::Error>() {
+            return advice(error.advice().into(), false);
+        }
+        if let Some(error) = error.downcast_ref::<closure::Error>() {
+            return advice(error.advice().into(), false);
+        }
+        if let Some(error) = error.downcast_ref::<cache_key::Error>() {
+            return advice(error.advice().into(), false);
+        }
+        if let Some(error) = error.downcast_ref::<listed::Error>() {
             return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<publish::Error>() {

@@ -240,7 +240,7 @@ fn unwritten(path: &Path) -> String {
     format!("could not write `{}`", path.display())
 }
 
-const IGNORED: [&str; 2] = ["/keys/*.pem", "/.floe/"];
+const IGNORED: [&str; 3] = ["/keys/*.pem", "/keys/*.sec", "/.floe/"];
 
 #[cfg(test)]
 mod tests {
@@ -331,7 +331,10 @@ mod tests {
         let path = directory.path().join(".gitignore");
         fs::write(&path, "result\n/.floe/").unwrap();
         begin(directory.path()).unwrap();
-        assert_eq!(fs::read_to_string(path).unwrap(), "result\n/.floe/\n/keys/*.pem\n");
+        assert_eq!(
+            fs::read_to_string(path).unwrap(),
+            "result\n/.floe/\n/keys/*.pem\n/keys/*.sec\n"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod args;
 mod audit;
 mod bundle;
 mod ca;
+mod closure;
 mod completions;
 mod connection;
 mod context;

@@ -12,8 +12,12 @@ use floe_proto::root::Root;
 use floe_proto::time::Timestamp;
 use floe_proto::verify::Verified;
 
+use super::closure;
 use super::connection::{self, Connection};
 use super::end::Stopped;
+use super::progress::Progress;
+use super::view::closure::SentView;
+use crate::bundle::closure::Made;
 use crate::bundle::history::{self, Entry};
 use crate::bundle::publish::{self, Target};
 use crate::bundle::sign::Signed;
@@ -108,12 +112,15 @@ impl Trust<'_> {
 }
 
 /// Hands in a manifest, and its payload where the store does not have it; `true` if that
-/// had to be sent. `payload` is `None` for one that should be there.
+/// had to be sent. `payload` is `None` for one that should be there, and so is `made`, of
+/// which the NARs are sent.
 pub(super) async fn publish(
     connection: &Connection,
     signed: &Signed,
     payload: Option<&Path>,
-) -> anyhow::Result<bool> {
+    made: Option<&Made>,
+    progress: &Progress,
+) -> anyhow::Result<(bool, Option<SentView>)> {
     let mut operator = connection.operator.clone();
     let request = pb::BeginPublicationRequest { manifest_envelope: signed.envelope.clone() };
     let refusal = connection.refusal("publish the bundle");
@@ -134,9 +141,16 @@ pub(super) async fn publish(
         let length = signed.manifest.payload.length.get();
         publish::upload(payload, length, &target, &connection.ca).await?;
     }
+    let sent = match made {
+        Some(made) => {
+            let manifest = signed.manifest.digest();
+            Some(Box::pin(closure::send(connection, manifest, made, progress)).await?)
+        }
+        None => None,
+    };
     let request = pb::FinishPublicationRequest { manifest_digest: digest };
     operator.finish_publication(request).await.map_err(refusal)?;
-    Ok(uploads)
+    Ok((uploads, sent))
 }
 
 fn gone(manifest: &Manifest) -> Stopped {

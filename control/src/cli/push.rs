@@ -15,6 +15,7 @@ use floe_proto::root::Root;
 use floe_proto::verify::Verified;
 use tempfile::NamedTempFile;
 
+use super::closure::{self, ClosureArgs, Content};
 use super::connection::Connection;
 use super::context::Context;
 use super::end::{End, Stopped};
@@ -23,12 +24,13 @@ use super::published::{self, Trust};
 use super::rollout::end_of;
 use super::view::push::PushView;
 use super::watch::{self, Watched};
+use crate::bundle::closure::Made;
+use crate::bundle::git;
 use crate::bundle::history::{self, Entry};
 use crate::bundle::sign;
 use crate::bundle::source::Source;
 use crate::bundle::state::{self, Statement};
 use crate::bundle::syntax::{self, Parsed};
-use crate::bundle::{build, git};
 use crate::repository::{Repository, Span};
 use crate::signing::Signer;
 
@@ -47,11 +49,11 @@ pub(super) struct Push {
     role: Role,
 
     /// Go back: publish the payload of an older serial again [default: the one before]
-    #[arg(long, value_name = "SERIAL", num_args = 0..=1, conflicts_with = "renew")]
+    #[arg(long, value_name = "SERIAL", num_args = 0..=1, conflicts_with_all = ["renew", "closure"])]
     revert: Option<Option<Serial>>,
 
     /// Publish the newest payload again, before (or after) its manifest expires
-    #[arg(long)]
+    #[arg(long, conflicts_with = "closure")]
     renew: bool,
 
     /// No host that has seen it may go below this serial again
@@ -79,6 +81,9 @@ pub(super) struct Push {
     #[arg(long)]
     dry_run: bool,
 
+    #[command(flatten)]
+    closure: ClosureArgs,
+
     /// For how long hosts may take the bundle
     #[arg(long, value_name = "SPAN", default_value = "90d")]
     valid_for: Span,
@@ -97,6 +102,7 @@ Examples:
   floe push www.fossable.org --revert 41     # or to a certain one: floe bundle list ROLE
   floe push www.fossable.org --renew         # the same again, good for another 90 days
   floe push www.fossable.org --retry         # also where it was reverted before
+  floe push www.fossable.org --closure       # built here; hosts fetch, and evaluate nothing
 
 With --watch it ends with 0 if the role's hosts confirmed, and with 1 if the rollout was
 stopped; ^C leaves, with 1 too, and the rollout goes on.";
@@ -109,7 +115,7 @@ impl Push {
         enough(&signers, &root)?;
         let progress = context.progress();
         let trust = Trust { root: &root, older: repository.older_trust() };
-        let Plan { connection, manifest, payload, unchanged, again } =
+        let Plan { connection, manifest, payload, made, unchanged, again } =
             if self.renew || self.revert.is_some() {
                 self.again(context, &repository, &trust).await?
             } else {
@@ -130,6 +136,7 @@ impl Push {
             unchanged,
             dry_run: self.dry_run,
             uploaded: false,
+            closure: made.as_ref().map(closure::view),
             rollout: None,
         };
         if self.dry_run {
@@ -140,7 +147,12 @@ impl Push {
 
         progress.doing(&format!("publishing {} serial {}", self.role, view.serial));
         let payload = payload.as_ref().map(NamedTempFile::path);
-        view.uploaded = published::publish(&connection, &signed, payload).await?;
+        let sent;
+        (view.uploaded, sent) =
+            published::publish(&connection, &signed, payload, made.as_ref(), &progress).await?;
+        if let Some(closure) = &mut view.closure {
+            closure.sent = sent;
+        }
         let mut end = End::Done;
         if !self.no_rollout {
             let rollout = published::start(&connection, &signed.manifest, self.retry).await?;
@@ -159,10 +171,16 @@ impl Push {
         trust: &Trust<'_>,
         progress: &Progress,
     ) -> anyhow::Result<Plan> {
+        let key = self.closure.key(repository)?;
         let source = Source::read(repository, &self.role)?;
+        let cache = repository.closure_cache(&self.role);
+        let making = self.closure.make(key.as_ref(), repository, &source, &cache, progress);
+        let made = Box::pin(making).await?;
+        let content = Content::of(&source, made.as_ref());
+        let kind = content.kind();
         progress.doing(&format!("packing {}", self.role));
         let (revision, payload, newest) =
-            tokio::join!(git::revision(repository.root()), pack(source.clone()), async {
+            tokio::join!(git::revision(repository.root()), pack(content), async {
                 let connection = context.connect_from(Some(repository)).await?;
                 let newest = published::newest(&connection, &self.role, trust).await?;
                 anyhow::Ok((connection, newest))
@@ -171,16 +189,16 @@ impl Push {
         let (connection, newest) = newest?;
         let unchanged =
             newest.as_ref().is_some_and(|newest| newest.manifest.payload.sha256 == packed.digest);
-        // What hosts already run, Nix has read before.
-        if !self.no_check && !unchanged {
+        // What hosts already run, or what was built, Nix has read before.
+        if !self.no_check && !unchanged && made.is_none() {
             match syntax::parse(&source.directory).await? {
                 Parsed::Fine => {}
                 Parsed::NotTried => progress.note("Nix is not here: hosts find typing errors"),
             }
         }
         let statement = self.statement(context, newest.as_ref(), trust.root)?;
-        let manifest = state::state(&source, &packed, revision, statement, trust.root)?;
-        Ok(Plan { connection, manifest, payload: Some(file), unchanged, again: None })
+        let manifest = state::state(&source, kind, &packed, revision, statement, trust.root)?;
+        Ok(Plan { connection, manifest, payload: Some(file), made, unchanged, again: None })
     }
 
     /// What was published before.
@@ -204,7 +222,7 @@ impl Push {
         let unchanged =
             newest.is_some_and(|newest| newest.manifest.payload.sha256 == manifest.payload.sha256);
         let again = Some(older.serial);
-        Ok(Plan { connection, manifest, payload: None, unchanged, again })
+        Ok(Plan { connection, manifest, payload: None, made: None, unchanged, again })
     }
 
     fn statement(
@@ -255,6 +273,8 @@ struct Plan {
     manifest: Manifest,
     /// `None` where the store has it.
     payload: Option<NamedTempFile>,
+    /// Whose NARs go along, where it is of a closure.
+    made: Option<Made>,
     unchanged: bool,
     /// The serial whose payload it is.
     again: Option<Serial>,
@@ -280,11 +300,11 @@ struct Payload {
 }
 
 /// Packs in a thread of its own, since reading files blocks.
-async fn pack(source: Source) -> anyhow::Result<Payload> {
+async fn pack(content: Content) -> anyhow::Result<Payload> {
     let packed = tokio::task::spawn_blocking(move || {
         let mut file = NamedTempFile::new()?;
         let mut out = BufWriter::new(file.as_file_mut());
-        let packed = build::build(&source, &mut out)?;
+        let packed = content.write(&mut out)?;
         out.flush()?;
         drop(out);
         anyhow::Ok(Payload { file, packed })

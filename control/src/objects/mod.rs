@@ -1,4 +1,4 @@
-//! Where payloads lie: an S3 bucket, each payload under its own digest.
+//! Where payloads and the NARs of closures lie: an S3 bucket, each under its own digest.
 //!
 //! ```text
 //! floe push ──PUT presigned──▶ bucket ◀──GET presigned── agent
@@ -13,4 +13,4 @@ pub mod embedded;
 pub mod s3;
 
 pub use embedded::Embedded;
-pub use s3::{Objects, Presence, Upload};
+pub use s3::{Object, Objects, Presence, Upload};

@@ -1,7 +1,7 @@
 //! The one client of the bucket: presigned URLs, and a look at what is there.
 //!
 //! An upload is bound to its payload by what is signed into the URL: key, length
-//! and SHA-256. Nothing is ever downloaded here.
+//! and SHA-256. Only the lists of closures are ever read here, and those are short.
 
 use std::time::Duration;
 
@@ -12,12 +12,13 @@ use aws_sdk_s3::config::{
 };
 use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::operation::create_bucket::CreateBucketError;
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::types::ChecksumMode;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::BASE64;
 use floe_proto::digest::Digest;
 
 /// How to reach a bucket.
@@ -44,7 +45,32 @@ pub struct Objects {
     bucket: String,
 }
 
-/// Where to PUT a payload, with exactly these headers.
+/// What lies in the bucket, under its own digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// The payload of a bundle.
+    Payload(Digest),
+    /// A compressed NAR of a closure.
+    Nar(Digest),
+}
+
+impl Object {
+    /// Its place in the bucket.
+    fn key(&self) -> String {
+        match self {
+            Self::Payload(digest) => format!("payloads/{digest}.tar.zst"),
+            Self::Nar(digest) => format!("nars/{digest}.nar.zst"),
+        }
+    }
+
+    /// Its digest as S3 has it: base64 of its bytes.
+    fn checksum(&self) -> String {
+        let (Self::Payload(digest) | Self::Nar(digest)) = self;
+        BASE64.encode(digest.as_bytes())
+    }
+}
+
+/// Where to PUT an object, with exactly these headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
     /// Presigned; good for an hour.
@@ -53,7 +79,7 @@ pub struct Upload {
     pub headers: Vec<(String, String)>,
 }
 
-/// Whether a payload is in the bucket.
+/// Whether an object is in the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// It is, with this length and digest.
@@ -115,15 +141,15 @@ impl Objects {
         }
     }
 
-    /// Where to PUT the payload with this digest and length.
-    pub async fn upload(&self, payload: &Digest, length: u64) -> Result<Upload, Error> {
+    /// Where to PUT the object, which has this length.
+    pub async fn upload(&self, object: &Object, length: u64) -> Result<Upload, Error> {
         let request = self
             .client
             .put_object()
             .bucket(&self.bucket)
-            .key(key(payload))
+            .key(object.key())
             .content_length(i64::try_from(length).unwrap_or(i64::MAX))
-            .checksum_sha256(checksum(payload))
+            .checksum_sha256(object.checksum())
             .presigned(presigning(UPLOAD_LIFETIME)?)
             .await
             .map_err(|error| failed("presign an upload", &error))?;
@@ -132,43 +158,67 @@ impl Objects {
         Ok(Upload { url: request.uri().to_owned(), headers })
     }
 
-    /// Where to GET the payload with this digest, for ten minutes from now on.
-    pub async fn download(&self, payload: &Digest) -> Result<String, Error> {
-        self.download_by(payload, presigning(DOWNLOAD_LIFETIME)?).await
+    /// Where to GET the object, for ten minutes from now on.
+    pub async fn download(&self, object: &Object) -> Result<String, Error> {
+        self.download_by(object, presigning(DOWNLOAD_LIFETIME)?).await
     }
 
     /// The same with another time.
     pub(crate) async fn download_by(
         &self,
-        payload: &Digest,
+        object: &Object,
         time: PresigningConfig,
     ) -> Result<String, Error> {
         let request = self
             .client
             .get_object()
             .bucket(&self.bucket)
-            .key(key(payload))
+            .key(object.key())
             .presigned(time)
             .await
             .map_err(|error| failed("presign a download", &error))?;
         Ok(request.uri().to_owned())
     }
 
-    /// Whether the payload is there, as the bucket says who computed its digest
+    /// What is there under the object's key, if it has this length; whether it is the
+    /// object is the caller's to see.
+    pub async fn read(&self, object: &Object, length: u64) -> Result<Option<Vec<u8>>, Error> {
+        let got = self.client.get_object().bucket(&self.bucket).key(object.key()).send().await;
+        let mut body = match got {
+            Ok(got) if got.content_length().and_then(|n| u64::try_from(n).ok()) == Some(length) => {
+                got.body
+            }
+            Ok(_) => return Ok(None),
+            Err(error) => match error.as_service_error() {
+                Some(GetObjectError::NoSuchKey(_)) => return Ok(None),
+                Some(_) | None => return Err(failed("read a payload", &error)),
+            },
+        };
+        let mut bytes = Vec::new();
+        while let Some(piece) = body.try_next().await.map_err(|e| failed("read a payload", &e))? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() as u64 > length {
+                return Ok(None);
+            }
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Whether the object is there, as the bucket says who computed its digest
     /// while it was uploaded.
-    pub async fn presence(&self, payload: &Digest, length: u64) -> Result<Presence, Error> {
+    pub async fn presence(&self, object: &Object, length: u64) -> Result<Presence, Error> {
         let found = self
             .client
             .head_object()
             .bucket(&self.bucket)
-            .key(key(payload))
+            .key(object.key())
             .checksum_mode(ChecksumMode::Enabled)
             .send()
             .await;
         match found {
             Ok(head) => {
                 let same_length = head.content_length().and_then(|n| u64::try_from(n).ok());
-                let same_digest = head.checksum_sha256() == Some(checksum(payload).as_str());
+                let same_digest = head.checksum_sha256() == Some(object.checksum().as_str());
                 if same_length == Some(length) && same_digest {
                     Ok(Presence::There)
                 } else {
@@ -181,17 +231,6 @@ impl Objects {
             },
         }
     }
-}
-
-/// The payload's place in the bucket.
-pub(super) fn key(payload: &Digest) -> String {
-    format!("payloads/{payload}.tar.zst")
-}
-
-/// A digest as S3 has it: base64 of its bytes.
-fn checksum(payload: &Digest) -> String {
-    // The text of a digest is hex by construction.
-    BASE64.encode(&HEXLOWER.decode(payload.to_string().as_bytes()).unwrap_or_default())
 }
 
 fn presigning(lifetime: Duration) -> Result<PresigningConfig, Error> {

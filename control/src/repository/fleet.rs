@@ -8,6 +8,8 @@
 //! key = "keys/release.pem"         # relative to the repository, or absolute; or
 //! keys = ["keys/ada.pem"]          # several, who all sign
 //!
+//! cache_key = "keys/cache.sec"     # Nix' own; signs the store paths of closures
+//!
 //! [[signing.signer]]               # a program that signs (KMS, token), which may be repeated
 //! public = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="
 //! command = ["./sign-with-token", "--slot", "9c"]
@@ -69,6 +71,8 @@ pub struct Signing {
     pub keys: Vec<PathBuf>,
     /// Programs that have one.
     pub signers: Vec<SignerEntry>,
+    /// The secret key of a binary cache, which signs store paths; relative likewise.
+    pub cache_key: Option<PathBuf>,
 }
 
 /// A program that signs.
@@ -162,11 +166,12 @@ struct RawSigning {
     key: Option<PathBuf>,
     keys: Option<Vec<PathBuf>>,
     signer: Vec<SignerEntry>,
+    cache_key: Option<PathBuf>,
 }
 
 impl RawSigning {
     fn checked(self, faults: &mut Vec<String>) -> Signing {
-        let Self { key, keys, signer: signers } = self;
+        let Self { key, keys, signer: signers, cache_key } = self;
         let keys = match (key, keys) {
             (Some(_), Some(_)) => {
                 faults.push(
@@ -197,7 +202,10 @@ impl RawSigning {
                 faults.push("signing.signer.command: it names no program".into());
             }
         }
-        Signing { keys, signers }
+        if cache_key.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            faults.push("signing.cache_key: it is empty".into());
+        }
+        Signing { keys, signers, cache_key }
     }
 }
 
@@ -262,6 +270,7 @@ mod tests {
         let fault = |text: &str| parse(&format!("{LEAST}{text}")).unwrap_err();
         assert!(fault("signing = { key = 'a', keys = ['b'] }").contains("both `key` and `keys`"));
         assert!(fault("signing = { keys = ['b', 'b'] }").contains("`b` is there twice"));
+        assert!(fault("signing = { cache_key = '' }").contains("signing.cache_key: it is empty"));
         assert!(fault("signing = { keys = [] }").contains("nothing signs"));
         let no_program = SIGNER.replace("['./sign', '9c']", "[]");
         assert!(fault(&no_program).contains("names no program"));

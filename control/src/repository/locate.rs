@@ -26,6 +26,9 @@ const OLDER_TRUST: &str = "trust";
 /// Where every pin comes from.
 pub const LOCK_FILE: &str = lock::FILE;
 
+/// Where binary caches of closures are kept; a directory that stays out of version control.
+const CLOSURES: &str = ".floe/closures";
+
 /// The directory of all roles.
 pub const HOSTS: &str = "hosts";
 
@@ -100,6 +103,16 @@ impl Repository {
     /// The files with keys that `floe.toml` names.
     pub fn key_files(&self) -> Vec<PathBuf> {
         self.file.signing.keys.iter().map(|path| self.root.join(path)).collect()
+    }
+
+    /// The key that signs the store paths of closures, where it is said.
+    pub fn cache_key(&self) -> Option<PathBuf> {
+        self.file.signing.cache_key.as_ref().map(|path| self.root.join(path))
+    }
+
+    /// Where the NARs of the role's last closure are kept, so that only what changes is made.
+    pub fn closure_cache(&self, role: &Role) -> PathBuf {
+        self.root.join(CLOSURES).join(role.as_str())
     }
 
     /// Where the operator's certificate lies.

@@ -68,9 +68,13 @@ mod tests {
     use crate::clock;
     use crate::enrol::ca::Authority;
     use crate::objects::s3::Settings;
-    use crate::objects::{Embedded, Objects, Presence, Upload, embedded};
+    use crate::objects::{Embedded, Object, Objects, Presence, Upload, embedded};
 
     const PAYLOAD: &[u8] = b"a payload";
+
+    fn payload() -> Object {
+        Object::Payload(Digest::of(PAYLOAD))
+    }
 
     /// An embedded bucket on loopback, and a client that knows only the fleet's CA.
     struct World {
@@ -141,12 +145,12 @@ mod tests {
 
         async fn presence(&self) -> Presence {
             let length = u64::try_from(PAYLOAD.len()).unwrap();
-            self.objects.presence(&Digest::of(PAYLOAD), length).await.unwrap()
+            self.objects.presence(&payload(), length).await.unwrap()
         }
 
         async fn upload(&self) -> Upload {
             let length = u64::try_from(PAYLOAD.len()).unwrap();
-            self.objects.upload(&Digest::of(PAYLOAD), length).await.unwrap()
+            self.objects.upload(&payload(), length).await.unwrap()
         }
     }
 
@@ -159,10 +163,10 @@ mod tests {
         assert!(upload.headers.iter().any(|(name, _)| name == "x-amz-checksum-sha256"));
         assert_eq!(world.put(&upload, PAYLOAD).await, StatusCode::OK);
         assert_eq!(world.presence().await, Presence::There);
-        let other_length = world.objects.presence(&Digest::of(PAYLOAD), 1).await.unwrap();
+        let other_length = world.objects.presence(&payload(), 1).await.unwrap();
         assert_eq!(other_length, Presence::Other);
 
-        let url = world.objects.download(&Digest::of(PAYLOAD)).await.unwrap();
+        let url = world.objects.download(&payload()).await.unwrap();
         assert_eq!(world.call(Method::GET, &url).await, (StatusCode::OK, PAYLOAD.to_vec()));
     }
 
@@ -176,7 +180,7 @@ mod tests {
         assert_eq!(world.put(&upload, PAYLOAD).await, StatusCode::OK);
         assert!(world.put(&upload, b"b payload").await.is_client_error());
         assert_eq!(world.presence().await, Presence::There);
-        let url = world.objects.download(&Digest::of(PAYLOAD)).await.unwrap();
+        let url = world.objects.download(&payload()).await.unwrap();
         assert_eq!(world.call(Method::GET, &url).await.1, PAYLOAD);
     }
 
@@ -204,7 +208,7 @@ mod tests {
         assert!(tasks.join_next().await.unwrap().unwrap().is_err());
         assert_eq!(world.put(&upload, b"b payload").await, StatusCode::PRECONDITION_FAILED);
         assert_eq!(world.presence().await, Presence::There);
-        let url = world.objects.download(&Digest::of(PAYLOAD)).await.unwrap();
+        let url = world.objects.download(&payload()).await.unwrap();
         assert_eq!(world.call(Method::GET, &url).await.1, PAYLOAD);
     }
 
@@ -221,7 +225,7 @@ mod tests {
     async fn only_the_holder_of_a_signed_url_gets_anything() {
         let world = World::start().await;
         world.put(&world.upload().await, PAYLOAD).await;
-        let url = world.objects.download(&Digest::of(PAYLOAD)).await.unwrap();
+        let url = world.objects.download(&payload()).await.unwrap();
         let (bare, _) = url.split_once('?').unwrap();
         let other = Digest::of(b"other").to_string();
         let mut forged = url.clone();
@@ -234,7 +238,7 @@ mod tests {
             - Duration::from_secs(700);
         let past = PresigningConfig::builder().start_time(long_ago);
         let past = past.expires_in(Duration::from_secs(600)).build().unwrap();
-        let expired = world.objects.download_by(&Digest::of(PAYLOAD), past).await.unwrap();
+        let expired = world.objects.download_by(&payload(), past).await.unwrap();
         for tampered in [bare, &forged, &prolonged, &elsewhere, &expired] {
             let (status, _) = world.call(Method::GET, tampered).await;
             assert_eq!(status, StatusCode::FORBIDDEN, "{tampered}");

@@ -37,6 +37,8 @@ mod trust;
 
 #[path = "certificate_tests.rs"]
 mod certificates;
+#[path = "closure_tests.rs"]
+mod closures;
 
 const PAYLOAD: &[u8] = b"a payload";
 

@@ -68,6 +68,7 @@ pub(super) const TABLE: &[Rule] = &[
     Rule::new("/floe.v1.Operator/ShowHost", Need::Viewer, Audit::Never),
     Rule::new("/floe.v1.Operator/HostLogs", Need::Viewer, Audit::Never),
     Rule::new("/floe.v1.Operator/BeginPublication", Need::Deployer, Audit::Always),
+    Rule::new("/floe.v1.Operator/BeginNars", Need::Deployer, Audit::Always),
     Rule::new("/floe.v1.Operator/FinishPublication", Need::Deployer, Audit::Always),
     Rule::new("/floe.v1.Operator/StartRollout", Need::Deployer, Audit::Always),
     Rule::new("/floe.v1.Operator/CreateJoinToken", Need::Admin, Audit::Always),

@@ -14,6 +14,7 @@ mod activations;
 mod admission;
 mod approvals;
 mod audit;
+mod closures;
 mod conflicts;
 mod data_dir;
 mod hosts;

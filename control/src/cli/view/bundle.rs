@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use floe_proto::key::KeyId;
-use floe_proto::manifest::Manifest;
+use floe_proto::manifest::{Kind, Manifest};
 use serde::Serialize;
 
+use super::closure::ClosureView;
 use super::{Page, View, bytes, table};
 use crate::bundle::check::{Claim, Files, Item};
 use crate::bundle::sign::Tally;
@@ -25,6 +26,8 @@ pub(crate) struct BuiltView {
     /// SHA-256 of the signed manifest, which names the bundle.
     pub(crate) manifest_digest: String,
     pub(crate) signatures: TallyView,
+    /// `null` where hosts build.
+    pub(crate) closure: Option<ClosureView>,
     /// Whether Nix read the role's files; `false` where there is no Nix.
     pub(crate) parsed: bool,
 }
@@ -121,8 +124,9 @@ impl View for BuiltView {
              payload   {payload}\n\
              manifest  {manifest}\n\
              digest    {digest}\n\
-             {}",
+             {}{}",
             bytes(*length),
+            self.closure.as_ref().map(|it| format!("closure   {}", it.text())).unwrap_or_default(),
             self.signatures.text(manifest),
         )
     }
@@ -144,6 +148,14 @@ impl View for BundleView {
             ("role", manifest.role.to_string()),
             ("serial", format!("{} (epoch {})", manifest.serial, manifest.epoch)),
             ("floor", manifest.floor.to_string()),
+            (
+                "kind",
+                match manifest.kind {
+                    Kind::Configuration => "configuration: hosts build",
+                    Kind::Closure => "closure: hosts fetch, and evaluate nothing",
+                }
+                .to_owned(),
+            ),
             ("system", manifest.system.clone()),
             ("entry", manifest.entry.as_path().display().to_string()),
             (

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::closure::ClosureView;
 use super::rollout::RolloutView;
 use super::{Page, View, bytes, short};
 
@@ -26,6 +27,8 @@ pub(crate) struct PushView {
     pub(crate) dry_run: bool,
     /// Whether the payload had to be sent; not where the store had it already.
     pub(crate) uploaded: bool,
+    /// `null` where hosts build.
+    pub(crate) closure: Option<ClosureView>,
     /// `null` with `--no-rollout` and `--dry-run`.
     pub(crate) rollout: Option<RolloutView>,
 }
@@ -39,13 +42,14 @@ impl View for PushView {
             (None, true) => ", the same as before".into(),
             (None, false) => String::new(),
         };
+        let closure = self.closure.as_ref().map(ClosureView::text).unwrap_or_default();
         if self.dry_run {
             return format!(
-                "would publish {role} serial {serial}: payload {digest}, {size}{same}\n"
+                "would publish {role} serial {serial}: payload {digest}, {size}{same}\n{closure}"
             );
         }
         let published =
-            format!("published {role} serial {serial}: payload {digest}, {size}{same}\n");
+            format!("published {role} serial {serial}: payload {digest}, {size}{same}\n{closure}");
         match &self.rollout {
             None => format!(
                 "{published}no host changes until you say: floe rollout start {role} {serial}\n"
@@ -80,6 +84,7 @@ mod tests {
             unchanged: true,
             dry_run: false,
             uploaded: false,
+            closure: None,
             rollout: None,
         };
         insta::assert_snapshot!(view.text(Page::endless(Timestamp::default())));

@@ -6,6 +6,7 @@
 pub mod admission;
 mod arrival;
 pub mod authority;
+mod closure;
 mod conversation;
 pub mod enrolment;
 pub mod failure;

@@ -12,10 +12,10 @@ use futures_util::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 use tracing::info;
 
-use super::{failure, view};
+use super::{closure, failure, view};
 use crate::clock;
 use crate::enrol::token::JoinToken;
-use crate::objects::{Presence, Upload};
+use crate::objects::{Object, Presence, Upload};
 use crate::rollout::handle::Error as RolloutError;
 use crate::rollout::ports::Trust as _;
 use crate::serve::app::App;
@@ -108,11 +108,12 @@ impl pb::operator_server::Operator for Operator {
             }
         }
         let manifest_digest = record.digest.to_string();
-        let there = app.objects.presence(&payload, length).await;
+        let object = Object::Payload(payload);
+        let there = app.objects.presence(&object, length).await;
         let Upload { url, headers } = match there.map_err(of_objects)? {
             Presence::There => Upload { url: String::new(), headers: Vec::new() },
             Presence::Absent | Presence::Other => {
-                app.objects.upload(&payload, length).await.map_err(of_objects)?
+                app.objects.upload(&object, length).await.map_err(of_objects)?
             }
         };
         let upload_headers =
@@ -124,6 +125,19 @@ impl pb::operator_server::Operator for Operator {
         }))
     }
 
+    async fn begin_nars(
+        &self,
+        request: Request<pb::BeginNarsRequest>,
+    ) -> Result<Response<pb::BeginNarsReply>, Status> {
+        let pb::BeginNarsRequest { manifest_digest, nar_digests } = request.get_ref();
+        let digest: Digest = manifest_digest.parse().map_err(failure::malformed)?;
+        let manifest = self.app.store.manifest(&digest).await.map_err(failure::of_store)?;
+        let manifest = manifest.ok_or_else(not_begun)?;
+        auth::about(&request, format_args!("{} serial {}", manifest.role, manifest.serial));
+        let uploads = closure::begin(&self.app, &manifest, nar_digests).await?;
+        Ok(Response::new(pb::BeginNarsReply { uploads }))
+    }
+
     async fn finish_publication(
         &self,
         request: Request<pb::FinishPublicationRequest>,
@@ -132,15 +146,15 @@ impl pb::operator_server::Operator for Operator {
         let publisher = auth::operator(&request)?;
         let digest: Digest =
             request.get_ref().manifest_digest.parse().map_err(failure::malformed)?;
-        let unknown = || Status::failed_precondition("no publication of this manifest was begun");
         let manifest = app.store.manifest(&digest).await.map_err(failure::of_store)?;
-        let manifest = manifest.ok_or_else(unknown)?;
+        let manifest = manifest.ok_or_else(not_begun)?;
         auth::about(&request, format_args!("{} serial {}", manifest.role, manifest.serial));
         // The trust root may have changed since the publication was begun.
         if let Some(why) = app.roots.objection(&manifest.envelope, Some(clock::now())) {
             return Err(Status::failed_precondition(why));
         }
-        let there = app.objects.presence(&manifest.payload, manifest.payload_length).await;
+        let object = Object::Payload(manifest.payload);
+        let there = app.objects.presence(&object, manifest.payload_length).await;
         match there.map_err(of_objects)? {
             Presence::There => {}
             Presence::Absent => {
@@ -152,6 +166,7 @@ impl pb::operator_server::Operator for Operator {
                 ));
             }
         }
+        closure::check(app, &manifest).await?;
         let finished = app.store.finish_publication(&digest, clock::now()).await;
         if !finished.map_err(failure::of_store)? {
             return Err(Status::already_exists(format!(
@@ -332,6 +347,10 @@ fn role(text: &str) -> Result<Role, Status> {
 
 fn host(text: &str) -> Result<HostId, Status> {
     text.parse().map_err(failure::malformed)
+}
+
+fn not_begun() -> Status {
+    Status::failed_precondition("no publication of this manifest was begun")
 }
 
 fn no_host(id: &HostId) -> Status {

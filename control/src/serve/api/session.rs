@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use floe_proto::digest::Digest;
+use floe_proto::id::HostId;
 use floe_proto::pb;
 use futures_util::Stream;
 use tonic::{Request, Response, Status, Streaming};
@@ -12,6 +13,7 @@ use tracing::warn;
 use super::conversation::Conversation;
 use super::{failure, renewal};
 use crate::clock;
+use crate::objects::Object;
 use crate::serve::app::App;
 use crate::serve::auth;
 use crate::store::HostRecord;
@@ -57,18 +59,11 @@ impl pb::host_session_server::HostSession for Session {
         request: Request<pb::LocatePayloadRequest>,
     ) -> Result<Response<pb::LocatePayloadReply>, Status> {
         let host = self.on_record(&request, Call::Single).await?.id;
-        let payload: Digest =
+        let asked: Digest =
             request.into_inner().payload_digest.parse().map_err(failure::malformed)?;
-        let assigned = self.app.rollouts.assignment(&host);
-        if assigned.is_none_or(|assigned| assigned.release.payload != payload) {
-            return Err(Status::not_found("this is not the payload of the host's assignment"));
-        }
-        let url = self
-            .app
-            .objects
-            .download(&payload)
-            .await
-            .map_err(|error| failure::internal(&error, true))?;
+        let object = self.object(&host, asked).await?;
+        let url = self.app.objects.download(&object).await;
+        let url = url.map_err(|error| failure::internal(&error, true))?;
         Ok(Response::new(pb::LocatePayloadReply { url }))
     }
 
@@ -96,6 +91,19 @@ enum Call {
 }
 
 impl Session {
+    /// What `asked` is of the host's assignment. A digest alone gives nothing: whoever has
+    /// one may be of another role.
+    async fn object(&self, host: &HostId, asked: Digest) -> Result<Object, Status> {
+        let other = || Status::not_found("this is nothing of the host's assignment");
+        let assigned = self.app.rollouts.assignment(host).ok_or_else(other)?;
+        let payload = assigned.release.payload;
+        if payload == asked {
+            return Ok(Object::Payload(payload));
+        }
+        let listed = self.app.store.nar_length(&payload, &asked).await;
+        listed.map_err(failure::of_store)?.map(|_| Object::Nar(asked)).ok_or_else(other)
+    }
+
     /// The host that calls, if it is on record with the key that it calls with, or
     /// with the one before as long as the new one was not used: a host whose renewal
     /// was not answered has no other.
