@@ -187,8 +187,11 @@ fn notify(state: &[NotifyState<'_>]) {
 pub fn selftest(config_path: &Path) -> Result<(), Error> {
     let Pinned { config, root, .. } = read(config_path)?;
     trust::look(&config.state_directory, &config.fleet, &root)?;
-    journal::read(&config.state_directory)?;
-    Ok(())
+    match journal::read(&config.state_directory)?.loss {
+        Loss::None => Ok(()),
+        // It may be whole for whoever wrote it, and would be lost for us.
+        Loss::Activation | Loss::Floors => Err(Error::ForeignJournal),
+    }
 }
 
 fn read(config_path: &Path) -> Result<Pinned, Error> {
@@ -269,6 +272,9 @@ pub enum Error {
         #[source]
         source: transport::Error,
     },
+    /// Not by this program.
+    #[error("the activation journal cannot be read by this program")]
+    ForeignJournal,
     /// The kernel gave no signals.
     #[error("could not wait for signals")]
     Signals(#[source] io::Error),
@@ -295,6 +301,7 @@ impl Error {
             Self::Ca { .. } => {
                 "put the fleet's ca.pem there, as `floe init` or `floe serve` wrote it"
             }
+            Self::ForeignJournal => "use a floe-agent that is as new as the one that wrote it",
             Self::Unwritten(_) => "free space in the state directory, or mend the disk",
             Self::Signals(_) | Self::Ended | Self::Died(_) => {
                 "look at the lines above in the journal; systemd starts the agent again"
@@ -311,6 +318,7 @@ impl Error {
             | Self::Salvage(_)
             | Self::Unreadable { .. }
             | Self::Ca { .. }
+            | Self::ForeignJournal
             | Self::Signals(_)
             | Self::Unwritten(_)
             | Self::Ended

@@ -15,7 +15,7 @@ use floe_proto::payload::lock::{self, Lock};
 use floe_proto::payload::pin::Pin;
 
 use super::output;
-use super::paths::{Paths, source};
+use super::paths::{Paths, STORE, source};
 use super::process;
 use super::system;
 use super::unit::{self, Facts, Transient};
@@ -59,6 +59,7 @@ pub async fn build(
     if !built.join("bin/switch-to-configuration").exists() {
         return Err(Error::NoSystem);
     }
+    system::sync_store().await.map_err(|source| Error::Read { file: STORE.into(), source })?;
     Ok((built, took))
 }
 
@@ -114,6 +115,11 @@ fn search_path(name: &str, path: &Path) -> OsString {
     text
 }
 
+/// The name of a [`Unit`], which a later process finds it by.
+pub(super) fn unit_name(purpose: &str, order: &Order) -> String {
+    format!("floe-{purpose}-{}", order.activation)
+}
+
 /// A transient unit in which Nix runs.
 pub(super) struct Unit<'a> {
     /// What stands in its name: one of each for an activation.
@@ -134,7 +140,7 @@ impl Unit<'_> {
         paths: &Paths,
         tell: &mut impl FnMut(Vec<String>),
     ) -> Result<(), Error> {
-        let name = format!("floe-{}-{}", self.purpose, self.order.activation);
+        let name = unit_name(self.purpose, self.order);
         let service = format!("{name}.service");
         let found = unit::show(&service).await?;
         if !found.is_running() {

@@ -20,13 +20,14 @@ use floe_proto::store_path::StorePath;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rustix::fs::statvfs;
 use rustls::pki_types::CertificateDer;
+use tokio::time::timeout;
 
 use super::build::{self, Unit};
 use super::cache::Cache;
 use super::fetch::{self, Store};
 use super::paths::{Paths, STORE, source};
 use super::process::{self, Process};
-use super::system;
+use super::{system, unit};
 use crate::activation::ports::Locate;
 use crate::activation::state::{Order, Toplevel};
 
@@ -89,11 +90,15 @@ async fn fetch_into(
         packed.div_ceil(1024)
     )]);
     let store = Store::new(ca).map_err(|source| Error::fetch(&closure.toplevel, source))?;
+    // Each has a bound of its own, which adds up.
+    let patience = fetch::patience(packed);
     let mut downloads = Vec::with_capacity(files.len());
     for (path, file) in files.into_values() {
         downloads.push(download(&store, cache, path, file, locate));
     }
-    stream::iter(downloads).buffer_unordered(PARALLEL).try_collect().await
+    let downloading = stream::iter(downloads).buffer_unordered(PARALLEL).try_collect();
+    let late = |_| Err(Error::fetch(&closure.toplevel, fetch::Error::TooSlow(patience)));
+    timeout(patience, downloading).await.unwrap_or_else(late)
 }
 
 async fn download(
@@ -121,9 +126,24 @@ pub async fn copy(
 ) -> Result<(Toplevel, Duration), Error> {
     let began = system::uptime();
     let copied = copy_from(&Cache::new(paths.closure()), order, paths, tell).await;
-    forget(paths);
+    if copied.as_ref().map_or_else(Error::is_of_the_closure, |_| true) {
+        forget(paths);
+    }
     Ok((copied?, began.until(system::uptime())))
 }
+
+/// Whether Nix copies for `order` already: an earlier process began that, and what it reads
+/// must stay.
+///
+/// # Errors
+///
+/// Where systemd could not be asked.
+pub async fn is_copying(order: &Order) -> Result<bool, process::Error> {
+    Ok(unit::show(&build::unit_name(PURPOSE, order)).await?.is_running())
+}
+
+/// What stands in the name of the unit that copies.
+const PURPOSE: &str = "copy";
 
 async fn copy_from(
     cache: &Cache,
@@ -137,8 +157,9 @@ async fn copy_from(
         cache.describe(&closure).map_err(|source| Error::disk(paths.closure(), source))?;
         let mut argv: Vec<OsString> = NIX_COPY.map(OsString::from).to_vec();
         argv.extend([cache.url(), closure.toplevel.as_str().into()]);
-        let unit = Unit { purpose: "copy", order, directory: &directory, stdout: None };
+        let unit = Unit { purpose: PURPOSE, order, directory: &directory, stdout: None };
         unit.run(&argv, paths, &mut tell).await.map_err(|error| Error::copy(error, &closure))?;
+        system::sync_store().await.map_err(|source| Error::disk(STORE.into(), source))?;
     }
 
     let result = directory.join("result");
@@ -152,23 +173,25 @@ async fn copy_from(
         .ok_or(Error::OtherSystem { listed: closure.toplevel })
 }
 
-/// Whatever the machine's own nix.conf says: signatures are required. `nix copy` has no
-/// other form, and is still called experimental. As root it writes to the store itself, so
-/// that the limits of the unit hold for all that it does.
-const NIX_COPY: [&str; 8] = [
-    "nix",
-    "--extra-experimental-features",
-    "nix-command",
-    "copy",
-    "--option",
-    "require-sigs",
-    "true",
-    "--from",
+/// Whatever the machine's own nix.conf says: signatures are required, by Nix and by the store.
+/// `nix copy` has no other form, and is still called experimental. As root it writes to the
+/// store itself, so that the limits of the unit hold for all that it does. It does not
+/// collect garbage when the disk gets full: what it has copied has no root yet. And it
+/// syncs what it registers, where it can (Nix 2.25).
+#[rustfmt::skip]
+const NIX_COPY: [&str; 16] = [
+    "nix", "--extra-experimental-features", "nix-command", "copy",
+    "--option", "require-sigs", "true",
+    "--option", "min-free", "0",
+    "--option", "fsync-store-paths", "true",
+    "--to", "local?require-sigs=true", "--from",
 ];
 
 /// Roots what is there; where it is not, it is not made or fetched by other means.
-const NIX_REALISE: [&str; 7] =
-    ["--option", "substituters", "", "--option", "max-jobs", "0", "--realise"];
+#[rustfmt::skip]
+const NIX_REALISE: [&str; 10] = [
+    "--option", "substituters", "", "--option", "max-jobs", "0", "--option", "builders", "", "--realise",
+];
 
 /// Removes what was downloaded, if anything was.
 pub fn forget(paths: &Paths) {
@@ -318,7 +341,7 @@ impl Error {
     fn copy(error: build::Error, closure: &Closure) -> Self {
         match error {
             // "lacks a valid signature", or since 2.19 "lacks a signature by a trusted key".
-            build::Error::Failed { said } if said.contains("signature") => {
+            build::Error::Failed { said } if said.contains("lacks a") => {
                 let keys = closure.paths.iter().flat_map(|entry| &entry.signatures);
                 let mut keys: Vec<_> = keys.map(|signature| signature.key()).collect();
                 keys.sort_unstable();
@@ -334,6 +357,32 @@ impl Error {
             | build::Error::Lock(_)
             | build::Error::Read { .. }
             | build::Error::Systemd(_)) => Self::Unit(other),
+        }
+    }
+
+    /// Whether it says something of what was downloaded, which is of no use then.
+    fn is_of_the_closure(&self) -> bool {
+        match self {
+            Self::List(_) | Self::Untrusted { .. } | Self::Copy { .. } => true,
+            Self::Fetch { .. }
+            | Self::Full { .. }
+            | Self::Unit(_)
+            | Self::OtherSystem { .. }
+            | Self::Nix(_)
+            | Self::Disk { .. } => false,
+        }
+    }
+
+    /// Whether somebody may have collected what was there, so that it is worth fetching again.
+    pub fn may_be_collected(&self) -> bool {
+        match self {
+            Self::Copy { .. } | Self::OtherSystem { .. } | Self::Nix(_) => true,
+            Self::List(_)
+            | Self::Fetch { .. }
+            | Self::Full { .. }
+            | Self::Untrusted { .. }
+            | Self::Unit(_)
+            | Self::Disk { .. } => false,
         }
     }
 

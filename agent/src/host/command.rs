@@ -28,7 +28,7 @@ pub async fn ends_well(argv: &[String], system: &Toplevel, limit: Duration) -> R
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("floe-check-{}-{number}", std::process::id());
     let args = unit(&name, system, limit);
-    let run = Process::new("systemd-run").args(args).arg("--").args(argv);
+    let run = Process::new("systemd-run").args(args).arg("--").args(verbatim(argv));
     let output = run.within(limit.saturating_add(GRACE)).output().await;
     let output = output.map_err(|error| error.to_string())?;
     match output.ended() {
@@ -37,6 +37,15 @@ pub async fn ends_well(argv: &[String], system: &Toplevel, limit: Duration) -> R
         Ended::Signal(signal) => Err(format!("killed by signal {signal}")),
         Ended::Vanished => Err("it vanished".to_owned()),
     }
+}
+
+/// As systemd has to be told it: it puts its own variables for `$NAME` and `${NAME}` in every
+/// argument, and takes `$$` for a `$` (systemd.service(5), "Command lines"). Not in the name of
+/// the program, which it takes as it is.
+fn verbatim(argv: &[String]) -> Vec<String> {
+    let (program, arguments) = argv.split_at(1);
+    let escaped = arguments.iter().map(|argument| argument.replace('$', "$$"));
+    program.iter().cloned().chain(escaped).collect()
 }
 
 /// How much later than the unit its client is given up: systemd knows more.
@@ -66,6 +75,13 @@ fn unit(name: &str, system: &Toplevel, limit: Duration) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shells_variables_are_left_to_the_shell() {
+        let argv = ["/bin/sh", "-c", "c=$(curl x); test \"${c}\" = 200 && kill $$"];
+        let told = verbatim(&argv.map(str::to_owned));
+        assert_eq!(told, ["/bin/sh", "-c", "c=$$(curl x); test \"$${c}\" = 200 && kill $$$$"]);
+    }
 
     #[test]
     fn a_check_is_nobody_and_is_bounded() {

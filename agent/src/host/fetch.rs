@@ -91,7 +91,7 @@ impl Store {
         target: &Path,
         locate: &impl Locate,
     ) -> Result<(), Error> {
-        let patience = START + Duration::from_secs(wanted.length.get() / SLOWEST);
+        let patience = patience(wanted.length.get());
         let mut last = Error::Located(NotLocated("it was not asked".to_owned()));
         for wait in WAITS {
             sleep(wait).await;
@@ -106,6 +106,11 @@ impl Store {
         }
         Err(last)
     }
+}
+
+/// How long so many bytes may take to come.
+pub(super) fn patience(length: u64) -> Duration {
+    START + Duration::from_secs(length / SLOWEST)
 }
 
 /// Whether the file is there with the signed length and digest.

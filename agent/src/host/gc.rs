@@ -1,9 +1,9 @@
 //! What `floe-agent gc` does: delete generations of the system, then what nobody needs.
 //!
 //! Never while something is in flight or somebody switches: it holds the journal and the
-//! switch's own lock while it deletes. Where a generation was deleted the boot menu is
-//! written anew, by the installer of the system that boots by default, before anything
-//! is taken from the store: so there is no moment in which the menu names what is gone.
+//! switch's own lock while it deletes. Then the boot menu is written anew, by the installer of
+//! the system that boots by default, before anything is taken from the store: so there is no
+//! moment in which the menu names what is gone, also where an earlier run ended half way.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::by_hand;
 use super::clock::HostClock;
 use super::generations::{self, Generation, Kept, Policy};
-use super::paths::{BOOTED_SYSTEM, PROFILE, Paths, ROOTS, SWITCH_LOCK};
+use super::paths::{BOOTED_SYSTEM, GC_UNIT, PROFILE, Paths, ROOTS, SWITCH_LOCK};
 use super::process::{self, Process};
 use super::{commit, preflight, switch, system};
 use crate::activation::ports::Clock as _;
@@ -27,8 +27,8 @@ pub struct Done {
     pub deleted: Vec<u64>,
     /// Those that are left.
     pub kept: Vec<u64>,
-    /// What boots by default, read back after the menu was written anew; `None` where it
-    /// was left alone.
+    /// What boots by default, read back after the menu was written anew; `None` where
+    /// nothing was done.
     pub boots: Option<Toplevel>,
     /// What Nix says that it freed; `None` where nothing was asked of it.
     pub freed: Option<String>,
@@ -65,16 +65,17 @@ pub async fn run(paths: &Paths, policy: Policy, dry_run: bool) -> Result<Done, E
         let numbers = done.deleted.iter().map(u64::to_string);
         let delete = Process::new("nix-env").args(["-p", PROFILE, "--delete-generations"]);
         delete.args(numbers).within(LIMIT).output().await?.success()?;
-        // The installer takes it itself.
-        drop(lock);
-        let activation = "gc".parse().unwrap_or_else(|error| unreachable!("two letters: {error}"));
-        commit::install(&profile, &activation, "menu", paths).await?;
-        if system::profile().as_ref() != Some(&profile) {
-            return Err(commit::Error::ProfileMoved.into());
-        }
-        done.boots = Some(profile);
     }
-    // What follows may take long, and harms nobody: Nix spares what is being built.
+    // The installer takes it itself.
+    drop(lock);
+    let activation = "gc".parse().unwrap_or_else(|error| unreachable!("two letters: {error}"));
+    commit::install(&profile, &activation, "menu", paths).await?;
+    if system::profile().as_ref() != Some(&profile) {
+        return Err(commit::Error::ProfileMoved.into());
+    }
+    done.boots = Some(profile);
+    // What follows may take long: an activation that begins meanwhile waits for it before it
+    // builds (`preflight::room`).
     drop(journal);
     done.freed = Some(collect(paths).await?);
     Ok(done)
@@ -127,7 +128,8 @@ async fn collect(paths: &Paths) -> Result<String, Error> {
     path.push(&paths.search);
     let run = Process::new("systemd-run")
         .args(["--quiet", "--no-ask-password", "--wait", "--pipe", "--collect"])
-        .args(["--unit=floe-gc", "--description=floe: garbage collection"])
+        .arg(format!("--unit={GC_UNIT}"))
+        .args(["--description=floe: garbage collection"])
         .args(["--property=Nice=10", "--property=IOSchedulingClass=idle"])
         .arg(format!("--property=MemoryMax={}", limits.build_memory))
         .arg(format!("--property=RuntimeMaxSec={}", limits.build_time.as_secs().max(1)))

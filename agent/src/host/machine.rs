@@ -11,7 +11,7 @@ use floe_proto::payload::unpack;
 use floe_proto::report;
 use rustls::pki_types::CertificateDer;
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::clock::{self, HostClock};
 use super::commit::{self, commit};
@@ -26,8 +26,9 @@ use super::{
 use crate::activation::event::{Event, Task};
 use crate::activation::ports::{Clock as _, Connection, Locate, Machine, News, Progress, Tell};
 use crate::activation::reboot;
-use crate::activation::state::{Before, Fault, Order, Seen, Trial, Undoing, Way};
+use crate::activation::state::{Before, Fault, Order, Seen, Toplevel, Trial, Undoing, Way};
 use crate::activation::verdict;
+use crate::telemetry::Chain;
 
 /// The machine that this agent keeps. `L` is the line to the control plane.
 #[derive(Debug)]
@@ -87,6 +88,25 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
         fetched.map_err(|error| Fault::of(&error))
     }
 
+    /// What was there when it was fetched may be collected until it is rooted: what is missing
+    /// then is fetched once more.
+    async fn copy_closure(&self, order: &Order) -> Result<(Toplevel, Duration), Fault> {
+        let mut again = true;
+        loop {
+            if !closure::is_copying(order).await.map_err(|error| Fault::of(&error))? {
+                self.fetch_closure(order, report::Phase::Building).await?;
+            }
+            let tell = |lines| self.wrote(order, report::Phase::Building, lines);
+            match closure::copy(order, &self.paths, tell).await {
+                Err(error) if again && error.may_be_collected() => {
+                    log::warn!("copying once more: {}", Chain(&error));
+                    again = false;
+                }
+                copied => return copied.map_err(|error| Fault::of(&error)),
+            }
+        }
+    }
+
     async fn unpack(&self, order: &Order) -> Result<Event, Fault> {
         let signed = order.manifest.payload.sha256;
         let payload = self.paths.payload(signed);
@@ -123,12 +143,7 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
                 let built = build::build(order, &self.paths, tell).await;
                 built.map_err(|error| Fault::of(&error))?
             }
-            Kind::Closure => {
-                // What was there when it was fetched may have been collected since.
-                self.fetch_closure(order, report::Phase::Building).await?;
-                let copied = closure::copy(order, &self.paths, tell).await;
-                copied.map_err(|error| Fault::of(&error))?
-            }
+            Kind::Closure => self.copy_closure(order).await?,
         };
         when_nobody_switches(|| preflight::check(&to, &self.paths)).await?;
         let before = self.before(order).await?;
@@ -297,16 +312,15 @@ async fn settled(done: Result<Event, commit::Error>) -> Event {
 async fn when_nobody_switches<F: Future<Output = Result<(), preflight::Error>>>(
     check: impl Fn() -> F,
 ) -> Result<(), Fault> {
-    let waiting = async {
-        loop {
-            match check().await {
-                Err(preflight::Error::Busy) => sleep(PAUSE).await,
-                checked => return checked,
+    let began = system::uptime();
+    loop {
+        match check().await {
+            Err(error) if error.will_pass() && began.until(system::uptime()) < BUSY_LIMIT => {
+                sleep(PAUSE).await;
             }
+            checked => return checked.map_err(|error| Fault::of(&error)),
         }
-    };
-    let checked = timeout(BUSY_LIMIT, waiting).await;
-    checked.unwrap_or(Err(preflight::Error::Busy)).map_err(|error| Fault::of(&error))
+    }
 }
 
 /// What is left until the dead man's timer would fire.

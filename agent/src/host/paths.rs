@@ -84,6 +84,9 @@ pub const AGENT_UNIT: &str = "floe-agent.service";
 /// and the agent exclude each other (docs/nixos.md 4.1).
 pub const SWITCH_UNIT: &str = "nixos-rebuild-switch-to-configuration";
 
+/// The unit in which `floe-agent gc` has Nix collect garbage.
+pub const GC_UNIT: &str = "floe-gc.service";
+
 impl Paths {
     /// The journal's directory.
     pub fn journal(&self) -> PathBuf {

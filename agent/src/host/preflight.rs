@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock, statvfs};
 
-use super::paths::{AGENT, AGENT_UNIT, BOOT, Paths, STORE, SWITCH_LOCK, SWITCH_UNIT};
+use super::paths::{AGENT, AGENT_UNIT, BOOT, GC_UNIT, Paths, STORE, SWITCH_LOCK, SWITCH_UNIT};
 use super::process::{self, Process};
 use super::unit;
 use crate::activation::state::Toplevel;
@@ -36,6 +36,10 @@ pub async fn room(paths: &Paths) -> Result<(), Error> {
         && available < paths.limits.memory
     {
         return Err(Error::Memory { available, needed: paths.limits.memory });
+    }
+    // What is on its way into the store has no root yet.
+    if unit::show(GC_UNIT).await?.is_running() {
+        return Err(Error::Collecting);
     }
     nobody_switches().await
 }
@@ -135,6 +139,9 @@ pub enum Error {
     /// A switch is under way.
     #[error("somebody else is switching this machine")]
     Busy,
+    /// `floe-agent gc` is at work.
+    #[error("this machine's garbage is being collected")]
+    Collecting,
     /// The new system could not be reached any more.
     #[error("the new system has no floe-agent: it could not be reached after the switch")]
     NoAgent,
@@ -156,12 +163,26 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether somebody is at work who comes to an end.
+    pub fn will_pass(&self) -> bool {
+        match self {
+            Self::Busy | Self::Collecting => true,
+            Self::Full { .. }
+            | Self::Memory { .. }
+            | Self::NoAgent
+            | Self::BadAgent(_)
+            | Self::Systemd(_)
+            | Self::Look { .. } => false,
+        }
+    }
+
     /// What to do next.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Full { .. } => "collect garbage on the host, or give it a larger disk",
             Self::Memory { .. } => "see what eats the host's memory, or use a larger machine",
             Self::Busy => "push again when the other nixos-rebuild has ended",
+            Self::Collecting => "push again when the garbage is collected",
             Self::NoAgent => {
                 "import floe's NixOS module in this role, with `services.floe-agent.enable`"
             }

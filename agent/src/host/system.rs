@@ -1,12 +1,14 @@
 //! What runs on this machine, and what would boot: links and small files, read.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::task::spawn_blocking;
 
-use super::paths::{BOOTED_SYSTEM, CURRENT_SYSTEM, ETC_STATIC, PROFILE};
+use super::paths::{BOOTED_SYSTEM, CURRENT_SYSTEM, ETC_STATIC, PROFILE, STORE};
 use crate::activation::reboot::{self, Base, Reason};
 use crate::activation::state::{BootId, Seen, Toplevel, Uptime};
 
@@ -48,6 +50,17 @@ fn base(system: &Path) -> Base {
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default(),
     }
+}
+
+/// Writes the store's content to the disk. Nix registers what it made without doing so, and
+/// after a power cut takes for whole what is empty.
+///
+/// # Errors
+///
+/// What the disk said.
+pub async fn sync_store() -> io::Result<()> {
+    let syncing = spawn_blocking(|| Ok(rustix::fs::syncfs(File::open(STORE)?)?));
+    syncing.await.map_err(io::Error::other)?
 }
 
 /// Whether `/etc` is that of `system`.
@@ -93,7 +106,7 @@ const TICK: u64 = 10;
 ///
 /// What the disk said.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    std::fs::File::open(directory)?.sync_all()
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

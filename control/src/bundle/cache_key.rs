@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
@@ -26,6 +27,10 @@ impl CacheKey {
     /// [`Error`] for what is no such key.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let unreadable = |source| Error::Read { path: path.to_owned(), source };
+        let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(Error::Exposed { path: path.to_owned(), mode });
+        }
         let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
         let path = path.canonicalize().map_err(unreadable)?;
         // libsodium's form: the seed, then the public key.
@@ -58,6 +63,14 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Others could sign with it.
+    #[error("`{}` can be read by others than its owner (mode {mode:03o})", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// Something else.
     #[error("`{}` is no secret key of a binary cache", path.display())]
     NoKey {
@@ -69,7 +82,12 @@ pub enum Error {
 impl Error {
     /// What the operator can do next.
     pub fn advice(&self) -> &'static str {
-        "make one: nix-store --generate-binary-cache-key NAME-1 keys/cache.sec keys/cache.pub"
+        match self {
+            Self::Exposed { .. } => "chmod 600 it; if others had it, make another one",
+            Self::Read { .. } | Self::NoKey { .. } => {
+                "make one: nix-store --generate-binary-cache-key NAME-1 .floe/cache.sec .floe/cache.pub"
+            }
+        }
     }
 }
 
@@ -83,6 +101,7 @@ mod tests {
         let path = dir.path().join("cache.sec");
         let read = |text: &str| {
             fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
             CacheKey::read(&path)
         };
         let secret = BASE64.encode(&[[1; 32], [2; 32]].concat());
@@ -94,6 +113,8 @@ mod tests {
         for bad in ["", "fleet-1", &format!("fleet-1:{public}"), &format!(":{secret}"), &secret] {
             assert!(matches!(read(bad), Err(Error::NoKey { .. })), "{bad}");
         }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(CacheKey::read(&path), Err(Error::Exposed { mode: 0o640, .. })));
         fs::remove_file(&path).unwrap();
         assert!(matches!(CacheKey::read(&path), Err(Error::Read { .. })));
     }

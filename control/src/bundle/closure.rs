@@ -77,7 +77,7 @@ pub fn read(directory: &Path, toplevel: &StorePath, first: Option<&str>) -> Resu
             continue;
         }
         let info = NarInfo::read(directory, &path)?;
-        let file = match hashed.get(&info.url) {
+        let file: NarFile = match hashed.get(&info.url) {
             Some(file) => *file,
             None => {
                 let nar = directory.join(&info.url);
@@ -86,6 +86,10 @@ pub fn read(directory: &Path, toplevel: &StorePath, first: Option<&str>) -> Resu
                 *hashed.entry(info.url.clone()).or_insert(file)
             }
         };
+        // Written by Nix, which does not sync it: a power cut may have left less of it.
+        if file.length != info.file_size {
+            return Err(Error::NarInfo { file: directory.join(info_name(&path)) });
+        }
         let entry = info.entry(path.clone(), file, first);
         left.extend(entry.references.iter().cloned());
         entries.insert(path, entry);
@@ -183,6 +187,8 @@ fn hash(nar: &Path) -> io::Result<NarFile> {
 struct NarInfo {
     /// Relative to the cache.
     url: String,
+    /// Of the compressed NAR.
+    file_size: std::num::NonZeroU64,
     nar_hash: closure::NarHash,
     nar_size: std::num::NonZeroU64,
     references: BTreeSet<StorePath>,
@@ -211,6 +217,7 @@ impl NarInfo {
         let signatures = lines().filter(|(key, _)| *key == "Sig");
         Some(Self {
             url: url.to_owned(),
+            file_size: value("FileSize")?.parse().ok()?,
             nar_hash: value("NarHash")?.to_owned().try_into().ok()?,
             nar_size: value("NarSize")?.parse().ok()?,
             references: references.map(StorePath::named).collect::<Result<_, _>>().ok()?,

@@ -10,9 +10,10 @@ fn signature(key: &str) -> String {
 }
 
 fn info(path: &str, nar: &str, references: &str, keys: &[&str]) -> String {
+    let size = if nar == "a" { 3 } else { 2 };
     let signatures: String = keys.iter().map(|key| format!("Sig: {}\n", signature(key))).collect();
     format!(
-        "StorePath: {path}\nURL: nar/{nar}.nar.zst\nCompression: zstd\nFileHash: sha256:x\n\
+        "StorePath: {path}\nURL: nar/{nar}.nar.zst\nCompression: zstd\nFileHash: sha256:x\nFileSize: {size}\n\
          NarHash: sha256:{}\nNarSize: 120\nReferences: {references}\n{signatures}CA: fixed:r:x\n",
         "1".repeat(52)
     )
@@ -83,6 +84,16 @@ fn what_another_key_signed_goes_and_what_is_not_ours_stays() {
     fs::write(foreign.join("thesis.tex"), "years").unwrap();
     assert!(matches!(prepare(&foreign, &key("fleet-2:y")), Err(Error::Foreign { .. })));
     assert!(foreign.join("thesis.tex").exists());
+}
+
+#[test]
+fn a_file_that_is_not_all_that_nix_wrote_is_not_signed_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = dir.path().join("cache");
+    cache(&directory);
+    fs::write(directory.join("nar/b.nar.zst"), "b").unwrap();
+    let refused = read(&directory, &TOP.parse().unwrap(), None).unwrap_err();
+    assert!(matches!(refused, Error::NarInfo { .. }), "{refused}");
 }
 
 #[test]

@@ -15,8 +15,9 @@ use super::context::Context;
 use super::cosign;
 use super::end::{End, Stopped};
 use super::view::bundle::{BuiltView, BundleView, TallyView};
+use super::view::closure::ClosureView;
+use crate::bundle;
 use crate::bundle::check::{self, Claim, Files};
-use crate::bundle::git;
 use crate::bundle::sign::{self, Tally};
 use crate::bundle::source::Source;
 use crate::bundle::state::{self, Statement};
@@ -159,6 +160,7 @@ impl Build {
         let files = Files::named(&self.out, &format!("{}-{}", self.role, self.serial));
         let cache = &files.closure;
         let making = self.closure.make(key.as_ref(), &repository, &source, cache, &progress);
+        let revision = self.closure.revision(repository.root()).await;
         let made = Box::pin(making).await?;
         let parsed = match &made {
             Some(_) => Parsed::Fine,
@@ -179,7 +181,6 @@ impl Build {
             valid_for: self.valid_for,
             built_by: context.who(),
         };
-        let revision = git::revision(repository.root()).await;
         let manifest = state::state(&source, content.kind(), &packed, revision, statement, &root)?;
         let envelope = sign::sign(&manifest, &signers).await?;
         let tally = Tally::of(&envelope, &root);
@@ -223,6 +224,15 @@ fn pack(content: &Content, directory: &Path) -> anyhow::Result<(NamedTempFile, P
     Ok((file, packed))
 }
 
+/// The system that a closure's payload lists, if it lies beside its manifest.
+fn listed(claim: &Claim, files: &Files) -> anyhow::Result<Option<ClosureView>> {
+    if !files.payload.exists() {
+        return Ok(None);
+    }
+    let made = bundle::closure::beside(files, &claim.manifest)?;
+    Ok(made.as_ref().map(closure::view))
+}
+
 fn unwritten(path: &Path) -> String {
     format!("could not write `{}`", path.display())
 }
@@ -232,7 +242,8 @@ impl Inspect {
         let files = Files::of(&self.file)?;
         let claim = check::claim(&files)?;
         let contents = if self.files { Some(check::contents(&files.payload)?) } else { None };
-        context.print(&BundleView::new(claim, false, contents))
+        let closure = listed(&claim, &files)?;
+        context.print(&BundleView::new(claim, false, contents, closure))
     }
 }
 
@@ -249,6 +260,8 @@ impl Verify {
             manifest: (*good.manifest).clone(),
             key_ids: check::claim(&files)?.key_ids,
         };
-        context.print(&BundleView::new(claim, true, self.files.then_some(good.contents)))
+        let closure = listed(&claim, &files)?;
+        let contents = self.files.then_some(good.contents);
+        context.print(&BundleView::new(claim, true, contents, closure))
     }
 }

@@ -20,6 +20,7 @@ use super::view::bytes;
 use super::view::closure::{ClosureView, SentView};
 use crate::bundle::cache_key::CacheKey;
 use crate::bundle::closure::{self, Made};
+use crate::bundle::git::{self, Revision};
 use crate::bundle::publish::{self, Target};
 use crate::bundle::source::Source;
 use crate::bundle::{build, listed};
@@ -51,12 +52,21 @@ impl ClosureArgs {
         let path = self.cache_key.clone().or_else(|| repository.cache_key()).ok_or_else(|| {
             Stopped::failed(
                 "a closure must be signed by the key of a binary cache, and none is named",
-                "make one: nix-store --generate-binary-cache-key NAME-1 keys/cache.sec keys/cache.pub; \
+                "make one: nix-store --generate-binary-cache-key NAME-1 .floe/cache.sec .floe/cache.pub; \
                  name it as `cache_key` in [signing] of floe.toml, and its public half in \
                  `nix.settings.trusted-public-keys` of the role",
             )
         })?;
         Ok(Some(CacheKey::read(&path)?))
+    }
+
+    /// What the files are that the bundle is made of; asked for before anything takes time.
+    /// Of a system that was built before nobody knows.
+    pub(super) async fn revision(&self, directory: &Path) -> Revision {
+        match &self.closure {
+            Some(Some(_)) => Revision::default(),
+            Some(None) | None => git::revision(directory).await,
+        }
     }
 
     /// Makes the closure in the binary cache `directory`, where one is wanted.

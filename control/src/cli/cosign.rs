@@ -30,7 +30,8 @@ use crate::durable;
 ///
 /// Looks at both files as a host would, says what they are, and adds your signature to
 /// the manifest. Who has the same revision of the repository can build the same payload:
-/// its digest must be the same.
+/// its digest must be the same. Of a closure the system must be: `floe bundle inspect` says
+/// which it is, and `nix-instantiate` which it should be.
 #[derive(Args, Debug)]
 #[command(after_help = SIGN_EXAMPLES)]
 pub(super) struct Sign {

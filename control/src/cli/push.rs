@@ -25,7 +25,6 @@ use super::rollout::end_of;
 use super::view::push::PushView;
 use super::watch::{self, Watched};
 use crate::bundle::closure::Made;
-use crate::bundle::git;
 use crate::bundle::history::{self, Entry};
 use crate::bundle::sign;
 use crate::bundle::source::Source;
@@ -175,16 +174,16 @@ impl Push {
         let source = Source::read(repository, &self.role)?;
         let cache = repository.closure_cache(&self.role);
         let making = self.closure.make(key.as_ref(), repository, &source, &cache, progress);
+        let revision = self.closure.revision(repository.root()).await;
         let made = Box::pin(making).await?;
         let content = Content::of(&source, made.as_ref());
         let kind = content.kind();
         progress.doing(&format!("packing {}", self.role));
-        let (revision, payload, newest) =
-            tokio::join!(git::revision(repository.root()), pack(content), async {
-                let connection = context.connect_from(Some(repository)).await?;
-                let newest = published::newest(&connection, &self.role, trust).await?;
-                anyhow::Ok((connection, newest))
-            });
+        let (payload, newest) = tokio::join!(pack(content), async {
+            let connection = context.connect_from(Some(repository)).await?;
+            let newest = published::newest(&connection, &self.role, trust).await?;
+            anyhow::Ok((connection, newest))
+        });
         let Payload { file, packed } = payload?;
         let (connection, newest) = newest?;
         let unchanged =

@@ -8,7 +8,7 @@
 //! key = "keys/release.pem"         # relative to the repository, or absolute; or
 //! keys = ["keys/ada.pem"]          # several, who all sign
 //!
-//! cache_key = "keys/cache.sec"     # Nix' own; signs the store paths of closures
+//! cache_key = ".floe/cache.sec"     # Nix' own; signs the store paths of closures
 //!
 //! [[signing.signer]]               # a program that signs (KMS, token), which may be repeated
 //! public = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="

@@ -85,6 +85,8 @@ pub(crate) struct BundleView {
     pub(crate) signatures: Vec<String>,
     /// What was signed, field by field as in the manifest.
     pub(crate) manifest: Manifest,
+    /// The system that hosts will run; `null` where they build it.
+    pub(crate) closure: Option<ClosureView>,
     /// What the payload holds; `null` where it was not asked for.
     pub(crate) files: Option<Vec<FileView>>,
 }
@@ -97,13 +99,19 @@ pub(crate) struct FileView {
 }
 
 impl BundleView {
-    pub(crate) fn new(claim: Claim, verified: bool, files: Option<Vec<Item>>) -> Self {
+    pub(crate) fn new(
+        claim: Claim,
+        verified: bool,
+        files: Option<Vec<Item>>,
+        closure: Option<ClosureView>,
+    ) -> Self {
         let file = |item: Item| FileView { path: item.path, bytes: item.bytes };
         Self {
             verified,
             manifest_digest: claim.digest.to_string(),
             signatures: claim.key_ids,
             manifest: claim.manifest,
+            closure,
             files: files.map(|items| items.into_iter().map(file).collect()),
         }
     }
@@ -175,6 +183,9 @@ impl View for BundleView {
         for (name, fact) in facts {
             let _ = writeln!(text, "{name:<11}{fact}");
         }
+        if let Some(closure) = &self.closure {
+            let _ = write!(text, "{:<11}{}", "closure", closure.text());
+        }
         for check in &manifest.health.checks {
             let _ = writeln!(text, "{:<11}{} ({}s)", "check", check.probe, check.timeout_seconds);
         }
@@ -212,7 +223,7 @@ mod tests {
             key_ids: vec!["0123".into()],
         };
         let files = vec![Item { path: "role/configuration.nix".into(), bytes: 7 }];
-        BundleView::new(claim, false, Some(files))
+        BundleView::new(claim, false, Some(files), None)
     }
 
     #[test]
