@@ -9,9 +9,9 @@
 //! ```
 //!
 //! [`run`] puts them together and is the only file that knows all of them ([`connect`] joins
-//! the first two); [`cli`] is what can be typed, [`local`] what is done at once. [`trust`] is the newest trust root, by which the activation
-//! judges and which the session leads on. [`config`], [`telemetry`], [`backoff`] and
-//! `durable` know none of the others.
+//! the first two); [`cli`] is what can be typed, [`local`] what is done at once. [`trust`] is
+//! the newest trust root, by which the activation judges and which the session leads on.
+//! [`config`], [`telemetry`], [`backoff`] and `durable` know none of the others.
 
 pub mod activation;
 pub mod backoff;

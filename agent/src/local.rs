@@ -23,7 +23,7 @@ use crate::host::{by_hand, gc, history, journal, record, suspension};
 #[command(after_help = SUSPEND_EXAMPLES)]
 pub struct Suspend {
     /// Why, for who looks at it later: `floe hosts show` has it
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
 }
 
@@ -39,7 +39,7 @@ Ends with 0 once it is suspended, 1 if the mark could not be written, 3 if you a
 #[command(after_help = REVERT_EXAMPLES)]
 pub struct Revert {
     /// Why, for who looks at it later: the control plane is told
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
 }
 

@@ -106,6 +106,57 @@ async fn played(next: Believed, during: fn(Task<'_>) -> bool) -> (Vec<&'static s
     (done, why)
 }
 
+/// A machine that somebody has suspended until `awake`.
+struct Asleep(Changing, watch::Receiver<bool>);
+
+impl Machine for Asleep {
+    async fn look(&self) -> Seen {
+        self.0.look().await
+    }
+
+    async fn perform(&self, task: Task<'_>) -> Event {
+        self.0.perform(task).await
+    }
+
+    async fn unsuspended(&self) {
+        self.1.clone().wait_for(|awake| *awake).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn while_the_machine_is_suspended_nothing_is_begun() {
+    let (envelope, created) = trust::manifest(2);
+    let (sender, trust) = watch::channel(believed(1, &[2]));
+    let assignment = Assignment { envelope, rollout: "r".into(), retry: false };
+    let (assign, wanted) = watch::channel(Some(assignment));
+    let (awake, asleep) = watch::channel(false);
+    let (done, reports) = (Arc::default(), Arc::default());
+    let changing = Changing {
+        during: |_| false,
+        next: believed(1, &[2]),
+        trust: sender,
+        done: Arc::clone(&done),
+    };
+    let ports = Ports {
+        machine: Asleep(changing, asleep),
+        journal: Nowhere,
+        clock: At(created),
+        reports: First(Mutex::new(Some(assign)), Arc::clone(&reports)),
+        tell: First(Mutex::new(None), Arc::default()),
+        door: Door { host: trust::host(), closed: None },
+        trust,
+    };
+    let mut driving = std::pin::pin!(drive(State::default(), ports, wanted));
+    for _ in 0..3 {
+        assert!(futures_util::poll!(&mut driving).is_pending());
+    }
+    assert!(done.lock().unwrap().is_empty());
+    awake.send_replace(true);
+    assert_eq!(in_time(driving).await.unwrap(), Exit::Closed);
+    assert_eq!(done.lock().unwrap().first(), Some(&"fetch"));
+    assert_eq!(reports.lock().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn t016_what_was_being_made_ends_where_its_key_is_revoked() {
     let revoked = believed(2, &[3]);

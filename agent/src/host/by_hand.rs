@@ -138,8 +138,8 @@ async fn leave(
     why: &Fault,
     paths: &Paths,
 ) -> Result<Done, Error> {
-    let serial = state.confirmed.as_ref().map(|confirmed| confirmed.manifest.serial);
-    let activation = drive::name(serial, clock.now());
+    let confirmed = state.confirmed.as_ref().map(|confirmed| confirmed.manifest.serial);
+    let activation = drive::name(confirmed, clock.now());
     let switch = Switch {
         activation: &activation,
         purpose: "by-hand",
@@ -153,12 +153,13 @@ async fn leave(
     verdict::of_rollback(&after, &back).map_err(commit::Error::NotBack)?;
     commit::commit(&back, &activation, "by-hand-boot", paths).await?;
     roots::forget_candidate(&back);
+    // From somebody else's system to what was confirmed: no manifest was left.
     let returns = state.confirmed.as_ref().is_some_and(|confirmed| confirmed.toplevel == back);
     if !returns {
         let left = state.left_by_hand(back.clone(), activation, why, clock.now());
         journal.write(&left).await?;
     }
-    let reason = why.to_string();
+    let (serial, reason) = (confirmed.filter(|_| !returns), why.to_string());
     Ok(Done { serial, running: Some(back), ended: None, reason })
 }
 

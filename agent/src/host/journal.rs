@@ -313,6 +313,15 @@ mod tests {
         assert!(matches!(waiting.join().unwrap(), Err(Unwritten::Overtaken)));
     }
 
+    #[test]
+    fn who_does_not_wait_for_the_journal_is_told_that_it_is_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = HostJournal::try_hold(RealDisk, dir.path()).unwrap().unwrap();
+        assert!(HostJournal::try_hold(RealDisk, dir.path()).unwrap().is_none());
+        drop(held);
+        assert!(HostJournal::try_hold(RealDisk, dir.path()).unwrap().is_some());
+    }
+
     fn whole(state: State) -> Found {
         Found { state, loss: Loss::None }
     }

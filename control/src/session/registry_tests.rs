@@ -131,3 +131,15 @@ async fn what_is_written_down_is_written_once() {
     sessions.put_back(news.into_iter().map(|(host, _)| host));
     assert_eq!(sessions.take_news().len(), 1);
 }
+
+#[tokio::test]
+async fn that_a_host_is_suspended_is_known_as_long_as_it_says_so() {
+    let sessions = sessions();
+    let host: HostId = "local-a".parse().unwrap();
+    let seat = open(&sessions, "local-a");
+    let suspended = Suspended { since: Timestamp::default(), reason: "new disk".into() };
+    seat.suspends(Some(suspended.clone()));
+    assert_eq!(sessions.here()[&host].suspended, Some(suspended));
+    seat.suspends(None);
+    assert_eq!(sessions.here()[&host].suspended, None);
+}
