@@ -234,7 +234,10 @@ async fn a_closure_in_files_is_published_by_somebody_else() {
     let toplevel = built["closure"]["toplevel"].as_str().unwrap();
     assert_eq!(world.hosts[0].state().await.running, toplevel);
 
-    fs::write(first_nar(&out.join(format!("{WWW}-7.closure/nar"))), "another").unwrap();
+    let nar = first_nar(&out.join(format!("{WWW}-7.closure/nar")));
+    let mut bytes = fs::read(&nar).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(nar, bytes).unwrap();
     world.operator().floe(&["bundle", "publish", manifest]).await.ended_with(1).said("other NARs");
 }
 

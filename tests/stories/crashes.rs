@@ -178,12 +178,10 @@ async fn c24_t100_a_power_cut_on_the_way_back_leads_there() {
 /// it ran before. `module` is part of both versions; `change` of the second alone.
 async fn in_probation(module: &str, change: &str) -> (World, State) {
     let world = World::of(&[(WWW, 1)]).await;
-    world.repository.edit_host_toml(WWW, "soak = \"2s\"", "soak = \"1s\"");
-    world.repository.edit_host_toml(WWW, "probation = \"30s\"", "probation = \"10s\"");
     world.repository.change(WWW, &format!("{}\n{module}", version(1)));
     world.push(WWW).await.succeeded();
     let before = world.hosts[0].state().await;
-    world.repository.edit_host_toml(WWW, "soak = \"1s\"", "soak = \"8s\"");
+    hurries(&world);
     world.repository.change(WWW, &format!("{}\n{module}\n{change}", version(2)));
     let push = ["push", WWW, "--output", "json"];
     world.operator().floe(&push).await.succeeded();
@@ -215,8 +213,20 @@ async fn goes_back(world: &World, before: &State, outcome: &str) {
     assert_eq!(world.ends(host, 2).await, outcome);
     host.comes_to_rest().await;
     assert_eq!(host.state().await, *before);
-    world.repository.edit_host_toml(WWW, "soak = \"8s\"", "soak = \"1s\"");
+    takes_its_time(world);
     takes_the_next_version(world).await;
+}
+
+/// From the next push on there is little time to be proved in, and most of it is needed.
+fn hurries(world: &World) {
+    world.repository.edit_host_toml(WWW, "soak = \"2s\"", "soak = \"8s\"");
+    world.repository.edit_host_toml(WWW, "probation = \"30s\"", "probation = \"10s\"");
+}
+
+/// From the next push on there is as much as a good system may need on a busy machine.
+fn takes_its_time(world: &World) {
+    world.repository.edit_host_toml(WWW, "soak = \"8s\"", "soak = \"2s\"");
+    world.repository.edit_host_toml(WWW, "probation = \"10s\"", "probation = \"30s\"");
 }
 
 async fn takes_the_next_version(world: &World) {
@@ -255,7 +265,7 @@ async fn t105_a_human_who_switches_the_machine_in_probation_is_left_alone() {
     host.comes_to_rest().await;
     host.has_no_guard().await;
     assert_eq!(host.state().await, humans);
-    world.repository.edit_host_toml(WWW, "soak = \"8s\"", "soak = \"1s\"");
+    takes_its_time(&world);
     takes_the_next_version(&world).await;
 }
 
@@ -264,7 +274,6 @@ async fn c30_t102_a_full_disk_does_not_stop_the_way_back() {
     let small = "  services.floe-agent.settings.min_free_bytes = 0;";
     let world = World::of(&[(WWW, 1)]).await;
     let host = &world.hosts[0];
-    world.repository.edit_host_toml(WWW, "probation = \"30s\"", "probation = \"10s\"");
     world.repository.change(WWW, &format!("{}\n{small}", version(1)));
     world.push(WWW).await.succeeded();
     let before = host.state().await;
@@ -275,7 +284,7 @@ async fn c30_t102_a_full_disk_does_not_stop_the_way_back() {
     )
     .await;
     world.await_online().await;
-    world.repository.edit_host_toml(WWW, "soak = \"2s\"", "soak = \"8s\"");
+    hurries(&world);
     world.repository.change(WWW, &format!("{}\n{small}", version(2)));
     let push = ["push", WWW, "--output", "json"];
     world.operator().floe(&push).await.succeeded();
@@ -299,7 +308,7 @@ async fn c29_a_trial_whose_journal_is_lost_is_gone_back_from() {
     host.has_no_guard().await;
     host.shell(BACK).await;
     world.await_online().await;
-    world.repository.edit_host_toml(WWW, "soak = \"8s\"", "soak = \"1s\"");
+    takes_its_time(&world);
     takes_the_next_version(&world).await;
 }
 

@@ -159,6 +159,7 @@ async fn c27_a_boot_in_which_the_agent_never_comes_up_is_left_by_its_guard() {
     let (outcome, reason) = scene.result(&rollout);
     assert_eq!(outcome, "rolled_back");
     assert!(reason.contains("not confirmed within 12 s"), "{reason}");
+    scene.world.repository.edit_host_toml(WWW, "probation = \"12s\"", "probation = \"30s\"");
     scene.came_back_by_a_reboot().await;
     scene.nothing_is_lost().await;
 }

@@ -186,6 +186,7 @@ async fn t110_a_system_without_the_tools_to_leave_it_is_left() {
     let (outcome, _) = scene.push_fails().await;
 
     assert_eq!(outcome, "rolled_back");
+    scene.world.repository.edit_host_toml(WWW, "probation = \"8s\"", "probation = \"30s\"");
     scene.nothing_is_lost().await;
 }
 

@@ -88,7 +88,7 @@ pub fn read(directory: &Path, toplevel: &StorePath, first: Option<&str>) -> Resu
         };
         // Written by Nix, which does not sync it: a power cut may have left less of it.
         if file.length != info.file_size {
-            return Err(Error::NarInfo { file: directory.join(info_name(&path)) });
+            return Err(Error::Cut { file: directory.join(&info.url) });
         }
         let entry = info.entry(path.clone(), file, first);
         left.extend(entry.references.iter().cloned());
@@ -250,6 +250,12 @@ pub enum Error {
     /// Hosts would refuse it.
     #[error(transparent)]
     List(#[from] closure::Error),
+    /// It has another length than Nix said.
+    #[error("`{}` is not as long as Nix wrote it", file.display())]
+    Cut {
+        /// The NAR.
+        file: PathBuf,
+    },
     /// The cache is not as Nix writes one.
     #[error("`{}` says nothing that can be used", file.display())]
     NarInfo {
@@ -291,7 +297,9 @@ impl Error {
             Self::List(error) => error.advice(),
             Self::Listed(error) => error.advice(),
             Self::Other { .. } => "copy it again from where it was built, or build it again",
-            Self::NarInfo { .. } => "remove that directory, and build the closure again",
+            Self::NarInfo { .. } | Self::Cut { .. } => {
+                "remove that directory, and build the closure again"
+            }
             Self::Foreign { .. } => "move it away, or name another directory",
             Self::Io { .. } => "look at the permissions and the free space there",
         }

@@ -93,7 +93,7 @@ fn a_file_that_is_not_all_that_nix_wrote_is_not_signed_for() {
     cache(&directory);
     fs::write(directory.join("nar/b.nar.zst"), "b").unwrap();
     let refused = read(&directory, &TOP.parse().unwrap(), None).unwrap_err();
-    assert!(matches!(refused, Error::NarInfo { .. }), "{refused}");
+    assert!(matches!(refused, Error::Cut { .. }), "{refused}");
 }
 
 #[test]
