@@ -11,7 +11,7 @@ use floe_proto::report::Outcome;
 use floe_proto::time::Timestamp;
 
 use super::settle::End;
-use super::state::{Fault, Phase, Report, Seen, State, Toplevel, Verdict};
+use super::state::{Fault, Phase, Report, Seen, State, Toplevel, Undoing, Verdict};
 
 /// How many reports wait beside the one that is on its way.
 const MAX_UNSENT: usize = 8;
@@ -54,11 +54,13 @@ impl State {
         why: Fault,
         now: Timestamp,
     ) -> Result<WayBack, NoWayBack> {
-        let serial = self.phase.order().map(|order| order.manifest.serial);
-        let phase = match self.phase.clone() {
-            Phase::Idle | Phase::Reporting(_) => return self.leave(seen).map(WayBack::Leave),
+        let begun = matches!(self.phase, Phase::RollingBack(..));
+        // The journal may tell of another boot: no agent came up in this one yet.
+        let state = self.resumed(seen);
+        let phase = match state.phase.clone() {
+            Phase::Idle | Phase::Reporting(_) => return state.leave(seen).map(WayBack::Leave),
             Phase::Fetching(_) | Phase::Unpacking(_) | Phase::Building(_) | Phase::Waiting(..) => {
-                let given_up = self.on(super::event::Event::Failed(why), now);
+                let given_up = state.on(super::event::Event::Failed(why), now);
                 return Ok(WayBack::GiveUp(Box::new(given_up)));
             }
             Phase::Staging(trial)
@@ -70,11 +72,15 @@ impl State {
             Phase::Committing(trial) => {
                 return Err(NoWayBack::Committing(trial.order.manifest.serial));
             }
+            // The reboot ended it, and nobody has said so yet.
+            Phase::RollingBack(trial, undoing) if !begun => {
+                Phase::RollingBack(trial, Undoing { why, ..undoing })
+            }
             Phase::RollingBack(trial, _) | Phase::Disarming(trial, Verdict::Superseded(_)) => {
-                return Err(NoWayBack::Underway(serial.unwrap_or(trial.order.manifest.serial)));
+                return Err(NoWayBack::Underway(trial.order.manifest.serial));
             }
         };
-        Ok(WayBack::Undo(Box::new(self.at(phase))))
+        Ok(WayBack::Undo(Box::new(state.at(phase))))
     }
 
     /// Where an idle machine goes back to.
@@ -155,7 +161,8 @@ impl fmt::Display for NoWayBack {
 mod tests {
     use super::super::event::{Effect, Event, Task};
     use super::super::played::{new, old, order, toplevel, trial};
-    use super::super::state::{BootId, Uptime};
+    use super::super::reboot::Reason;
+    use super::super::state::{BootId, Trial, Uptime, Way};
     use super::*;
 
     fn seen(running: &Toplevel, profile: &Toplevel) -> Seen {
@@ -191,6 +198,25 @@ mod tests {
             let Phase::Reporting(report) = &end.phase else { panic!("{:?}", end.phase) };
             assert_eq!((report.outcome, report.reason.as_str()), (Outcome::RolledBack, "by hand"));
         }
+    }
+
+    #[test]
+    fn in_the_boot_of_a_trial_the_way_back_is_a_reboot_that_is_still_to_come() {
+        let by_reboot = || Box::new(Trial { way: Way::Reboot(vec![Reason::Kernel]), ..*trial() });
+        let in_trial = Seen { boot: BootId("2".into()), ..seen(&new(), &old()) };
+        for phase in [Phase::Staging(by_reboot()), Phase::Rebooting(by_reboot())] {
+            let Ok(WayBack::Undo(state)) = asked(at(phase), &in_trial) else { panic!() };
+            let Phase::RollingBack(trial, undoing) = &state.phase else { panic!() };
+            assert!(undoing.reboot && undoing.why.as_str() == "by hand");
+            assert_eq!(trial.before.boot, in_trial.boot, "no reboot led back yet");
+        }
+        // The power was cut in that boot, and no agent has come up since.
+        let back = Seen { boot: BootId("3".into()), ..seen(&old(), &old()) };
+        let Ok(WayBack::Undo(state)) = asked(at(Phase::Probation(by_reboot())), &back) else {
+            panic!()
+        };
+        let Phase::RollingBack(_, undoing) = &state.phase else { panic!() };
+        assert_eq!(undoing.why.as_str(), "by hand");
     }
 
     #[test]
