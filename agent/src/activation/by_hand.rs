@@ -88,16 +88,27 @@ impl State {
         let Some(confirmed) = &self.confirmed else { return Err(NoWayBack::NothingConfirmed) };
         let is = |found: &Option<Toplevel>, wanted: &Toplevel| found.as_ref() == Some(wanted);
         match &confirmed.before {
-            Some(before) if is(&seen.running, before) && is(&seen.profile, before) => {
+            Some(before)
+                if self.was_left() && is(&seen.running, before) && is(&seen.profile, before) =>
+            {
                 Err(NoWayBack::IsBack(before.clone()))
             }
-            // Half of the way was gone already.
+            // Part of the way was gone already: what boots may be the other system still.
             Some(before) if is(&seen.running, before) => Ok(before.clone()),
             Some(before) if is(&seen.running, &confirmed.toplevel) => Ok(before.clone()),
             None if is(&seen.running, &confirmed.toplevel) => Err(NoWayBack::NothingBefore),
             // Somebody else's: back to what was confirmed.
             Some(_) | None => Ok(confirmed.toplevel.clone()),
         }
+    }
+
+    /// Whether what was confirmed last was reverted since.
+    pub fn was_left(&self) -> bool {
+        let Some(confirmed) = &self.confirmed else { return false };
+        let mut known = self.settled.iter().chain(&self.earlier);
+        known.any(|settled| {
+            settled.report.manifest == Some(confirmed.manifest) && settled.reverted.is_some()
+        })
     }
 
     /// The machine runs `back` now, which somebody on it asked for: what was confirmed is
@@ -242,7 +253,12 @@ mod tests {
         let to = |seen: Seen| asked(idle(), &seen);
         assert_eq!(to(seen(&new(), &new())), Ok(WayBack::Leave(old())));
         assert_eq!(to(seen(&old(), &new())), Ok(WayBack::Leave(old())), "half of it was done");
-        assert_eq!(to(seen(&old(), &old())), Err(NoWayBack::IsBack(old())));
+        // It was killed before it came to the boot menu, or to the journal.
+        assert_eq!(to(seen(&old(), &old())), Ok(WayBack::Leave(old())), "not on record");
+        let left = idle().left_by_hand(old(), "7-b".parse().unwrap(), &Fault::new("x"), now());
+        assert!(left.was_left() && !idle().was_left());
+        let again = asked(left.clone(), &seen(&old(), &old()));
+        assert_eq!(again, Err(NoWayBack::IsBack(old())));
         let humans = toplevel("humans");
         assert_eq!(to(seen(&humans, &humans)), Ok(WayBack::Leave(new())), "what was confirmed");
         assert_eq!(

@@ -154,10 +154,13 @@ async fn leave(
     commit::commit(&back, &activation, "by-hand-boot", paths).await?;
     roots::forget_candidate(&back);
     let returns = state.confirmed.as_ref().is_some_and(|confirmed| confirmed.toplevel == back);
-    if !returns {
-        let left = state.left_by_hand(back.clone(), activation, why, clock.now());
-        journal.write(&left).await?;
-    }
+    let next = if returns {
+        state
+    } else {
+        state.left_by_hand(back.clone(), activation, why, clock.now())
+    };
+    // Also where it says nothing new: an agent that waits to write must not go on from before.
+    journal.write(&next).await?;
     let reason = why.to_string();
     Ok(Done { serial, running: Some(back), ended: None, reason })
 }
