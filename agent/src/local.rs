@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use clap::Args;
+use floe_proto::id::Serial;
 use floe_proto::time::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -41,11 +42,16 @@ pub struct Revert {
     /// Why, for who looks at it later: the control plane is told
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
+
+    /// Leave this version, and no other: needed where a later one was left already
+    #[arg(long, value_name = "SERIAL")]
+    from: Option<Serial>,
 }
 
 const REVERT_EXAMPLES: &str = "\
 Examples:
   floe-agent revert --reason 'mail does not arrive'
+  floe-agent revert --from 41                  # 42 was rolled back, and 41 is no good either
   floe-agent resume                            # take what is pushed again
 
 Ends with 0 once the machine is back, 1 if that failed, 3 where it was refused and nothing
@@ -159,7 +165,7 @@ pub fn resume(config: &Config) -> Result<String, Error> {
 pub async fn revert(args: &Revert, paths: &Paths) -> Result<String, Error> {
     root_only()?;
     let by_hand::Done { serial, running, ended, reason } =
-        by_hand::revert(paths, &args.reason).await?;
+        by_hand::revert(paths, args.from, &args.reason).await?;
     let what = serial.map_or_else(|| "what ran".to_owned(), |serial| format!("serial {serial}"));
     let how = ended.map_or_else(|| "reverted".to_owned(), |outcome| outcome.to_string());
     let mut text = format!("{what}: {how} ({reason})\n");
@@ -218,7 +224,7 @@ impl From<Entry> for Shown {
         Self {
             activation: entry.activation.into(),
             at: entry.at,
-            serial: entry.serial.map(floe_proto::id::Serial::get),
+            serial: entry.serial.map(Serial::get),
             outcome: entry.outcome,
             reason: entry.reason,
             from: entry.from.map(String::from),

@@ -40,10 +40,27 @@ pub enum NoWayBack {
     NothingBefore,
     /// The machine runs and would boot it already.
     IsBack(Toplevel),
+    /// The agent or its guard was first: what ended so is left, and this runs.
+    WentBack {
+        /// What ended.
+        from: Serial,
+        /// How.
+        outcome: Outcome,
+        /// What was confirmed before it, and runs.
+        to: Serial,
+    },
+    /// Something else is to be left than was asked for.
+    IsAnother {
+        /// What was asked for.
+        asked: Serial,
+        /// What there is.
+        found: Serial,
+    },
 }
 
 impl State {
-    /// How this machine, which looks like `seen`, goes back.
+    /// How this machine, which looks like `seen`, goes back: from `from`, if somebody says so.
+    /// Who does not, means what was tried last, and never what was confirmed before that.
     ///
     /// # Errors
     ///
@@ -51,14 +68,23 @@ impl State {
     pub fn back_by_hand(
         self,
         seen: &Seen,
+        from: Option<Serial>,
         why: Fault,
         now: Timestamp,
     ) -> Result<WayBack, NoWayBack> {
         let begun = matches!(self.phase, Phase::RollingBack(..));
         // The journal may tell of another boot: no agent came up in this one yet.
         let state = self.resumed(seen);
+        if let (Some(asked), Some(order)) = (from, state.phase.order())
+            && asked != order.manifest.serial
+        {
+            return Err(NoWayBack::IsAnother { asked, found: order.manifest.serial });
+        }
         let phase = match state.phase.clone() {
-            Phase::Idle | Phase::Reporting(_) => return state.leave(seen).map(WayBack::Leave),
+            Phase::Idle | Phase::Reporting(_) => {
+                return state.leave(seen, from).map(WayBack::Leave);
+            }
+
             Phase::Fetching(_) | Phase::Unpacking(_) | Phase::Building(_) | Phase::Waiting(..) => {
                 let given_up = state.on(super::event::Event::Failed(why), now);
                 return Ok(WayBack::GiveUp(Box::new(given_up)));
@@ -84,9 +110,19 @@ impl State {
     }
 
     /// Where an idle machine goes back to.
-    fn leave(&self, seen: &Seen) -> Result<Toplevel, NoWayBack> {
+    fn leave(&self, seen: &Seen, from: Option<Serial>) -> Result<Toplevel, NoWayBack> {
         let Some(confirmed) = &self.confirmed else { return Err(NoWayBack::NothingConfirmed) };
         let is = |found: &Option<Toplevel>, wanted: &Toplevel| found.as_ref() == Some(wanted);
+        let found = confirmed.manifest.serial;
+        match (from, self.gone_back_from()) {
+            (Some(asked), _) if asked != found => {
+                return Err(NoWayBack::IsAnother { asked, found });
+            }
+            (None, Some((from, outcome))) if is(&seen.running, &confirmed.toplevel) => {
+                return Err(NoWayBack::WentBack { from, outcome, to: found });
+            }
+            (Some(_) | None, _) => {}
+        }
         match &confirmed.before {
             Some(before)
                 if self.was_left() && is(&seen.running, before) && is(&seen.profile, before) =>
@@ -99,6 +135,23 @@ impl State {
             None if is(&seen.running, &confirmed.toplevel) => Err(NoWayBack::NothingBefore),
             // Somebody else's: back to what was confirmed.
             Some(_) | None => Ok(confirmed.toplevel.clone()),
+        }
+    }
+
+    /// What was tried since something was confirmed, if it was not kept, and how it ended.
+    fn gone_back_from(&self) -> Option<(Serial, Outcome)> {
+        let report = &self.settled.as_ref()?.report;
+        let manifest = report.manifest?;
+        let is_confirmed = self.confirmed.as_ref().is_some_and(|known| known.manifest == manifest);
+        match report.outcome {
+            Outcome::Failed | Outcome::RolledBack | Outcome::Quarantined if !is_confirmed => {
+                Some((manifest.serial, report.outcome))
+            }
+            Outcome::Failed
+            | Outcome::RolledBack
+            | Outcome::Quarantined
+            | Outcome::Confirmed
+            | Outcome::Superseded => None,
         }
     }
 
@@ -164,6 +217,12 @@ impl fmt::Display for NoWayBack {
             Self::IsBack(back) => {
                 write!(f, "the machine runs and would boot what it ran before already: {back}")
             }
+            Self::WentBack { from, outcome, to } => {
+                write!(f, "already back on serial {to} ({from} ended: {outcome}); `floe-agent revert --from {to}` leaves that one, too")
+            }
+            Self::IsAnother { asked, found } => {
+                write!(f, "what there is to leave is serial {found}, not {asked}")
+            }
         }
     }
 }
@@ -190,7 +249,7 @@ mod tests {
     }
 
     fn asked(state: State, seen: &Seen) -> Result<WayBack, NoWayBack> {
-        state.back_by_hand(seen, Fault::new("by hand"), now())
+        state.back_by_hand(seen, None, Fault::new("by hand"), now())
     }
 
     /// The new system is confirmed, and its report has arrived.
@@ -265,6 +324,24 @@ mod tests {
             asked(State::default(), &seen(&old(), &old())),
             Err(NoWayBack::NothingConfirmed)
         );
+    }
+
+    #[test]
+    fn where_the_agent_was_first_only_who_says_so_goes_further() {
+        let eight = Box::new(Trial { order: order(8), to: toplevel("newer"), ..*trial() });
+        let state = State { phase: Phase::Probation(eight), ..confirmed() };
+        let state = state.on(Event::Failed(Fault::new("sick")), now());
+        let state = state.on(Event::Reverted(new()), now());
+        let asked = |from: Option<u64>| {
+            let from = from.map(|serial| serial.try_into().unwrap());
+            state.clone().back_by_hand(&seen(&new(), &new()), from, Fault::new("x"), now())
+        };
+        let why = asked(None).unwrap_err().to_string();
+        assert!(why.starts_with("already back on serial 7 (8 ended: rolled back)"), "{why}");
+        let serial = |serial: u64| serial.try_into().unwrap();
+        let another = NoWayBack::IsAnother { asked: serial(8), found: serial(7) };
+        assert_eq!(asked(Some(8)), Err(another));
+        assert_eq!(asked(Some(7)), Ok(WayBack::Leave(old())));
     }
 
     #[test]

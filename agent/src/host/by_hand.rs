@@ -51,12 +51,13 @@ const LIMIT: Duration = Duration::from_secs(300);
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Goes back, because of `reason`, and suspends the machine.
+/// Goes back, because of `reason`, and suspends the machine. `from` is what is to be left,
+/// where somebody says so.
 ///
 /// # Errors
 ///
 /// [`Error`].
-pub async fn revert(paths: &Paths, reason: &str) -> Result<Done, Error> {
+pub async fn revert(paths: &Paths, from: Option<Serial>, reason: &str) -> Result<Done, Error> {
     let (journal, Found { state, loss }) = hold(paths).await?;
     if loss != Loss::None {
         return Err(Error::Lost);
@@ -64,7 +65,7 @@ pub async fn revert(paths: &Paths, reason: &str) -> Result<Done, Error> {
     let clock = HostClock::new(&state.floors);
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
     let why = Fault::new(format!("by hand on the machine{why}"));
-    let way = state.clone().back_by_hand(&system::look(), why.clone(), clock.now())?;
+    let way = state.clone().back_by_hand(&system::look(), from, why.clone(), clock.now())?;
     if let WayBack::Leave(back) = &way {
         preflight::nobody_switches().await?;
         if !back.join("bin/switch-to-configuration").exists() {
@@ -221,8 +222,14 @@ impl Error {
     /// What to do next.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::NoWay(NoWayBack::Committing(_) | NoWayBack::Underway(_)) | Self::Held => {
+            Self::NoWay(NoWayBack::Committing(_)) | Self::Held => {
                 "look at `floe-agent status`, and try again when that has ended"
+            }
+            Self::NoWay(NoWayBack::Underway(_)) => {
+                "look at `floe-agent status`: once that has ended, the machine is back"
+            }
+            Self::NoWay(NoWayBack::WentBack { .. } | NoWayBack::IsAnother { .. }) => {
+                "look at `floe-agent status` and at `floe-agent history`: is there anything to leave?"
             }
             Self::NoWay(
                 NoWayBack::NothingConfirmed | NoWayBack::NothingBefore | NoWayBack::IsBack(_),
