@@ -76,7 +76,8 @@ impl Running {
             }
         }
         self.finish(&begun.manifest_digest).await.unwrap();
-        let start = pb::StartRolloutRequest { role: role.into(), epoch: 0, serial: 1 };
+        let start =
+            pb::StartRolloutRequest { role: role.into(), epoch: 0, serial: 1, retry: false };
         self.operator().await.start_rollout(start).await.unwrap();
     }
 
