@@ -1,5 +1,6 @@
 //! The loop against a machine that is played: what a new trust root does to it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use floe_proto::report::Outcome;
@@ -191,4 +192,42 @@ async fn t016_what_is_on_trial_is_left_at_once_where_its_key_is_revoked() {
     let settled = last.lock().unwrap().settled.clone().unwrap();
     assert_eq!(settled.report.outcome, Outcome::RolledBack);
     assert!(settled.report.reason.contains("release keys"), "{}", settled.report.reason);
+}
+
+/// A machine that is suspended when it is first looked at, and resumed then.
+struct Asleep(AtomicBool);
+
+impl Machine for Asleep {
+    async fn look(&self) -> Seen {
+        seen()
+    }
+
+    async fn perform(&self, task: Task<'_>) -> Event {
+        panic!("{task:?}")
+    }
+
+    async fn unsuspended(&self) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            std::future::pending().await
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_assigned_before_a_machine_was_resumed_is_asked_for_anew() {
+    let (envelope, created) = trust::manifest(2);
+    let (_sender, trust) = watch::channel(believed(1, &[2, 3]));
+    let (_assign, wanted) =
+        watch::channel(Some(Assignment { envelope, rollout: "r".into(), retry: false }));
+    let ports = Ports {
+        machine: Asleep(AtomicBool::default()),
+        journal: Nowhere,
+        clock: At(created),
+        reports: First(Mutex::new(None), Arc::default()),
+        tell: First(Mutex::new(None), Arc::default()),
+        door: Door { host: trust::host(), closed: None },
+        trust,
+    };
+    let ended = in_time(drive(State::default(), ports, wanted)).await;
+    assert_eq!(ended.unwrap(), Exit::HandOver, "nothing was begun");
 }
