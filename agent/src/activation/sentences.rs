@@ -384,3 +384,8 @@ fn t105_a_machine_in_somebody_elses_hands_is_let_go() {
         );
     }
 }
+
+#[test]
+fn why_something_failed_does_nothing_to_a_terminal() {
+    assert_eq!(Fault::new("a\u{1b}[2Jb\r\nc").as_str(), "a [2Jb \nc");
+}
