@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(to(seen(&old(), &old())), Ok(WayBack::Leave(old())), "not on record");
         let left = idle().left_by_hand(old(), "7-b".parse().unwrap(), &Fault::new("x"), now());
         assert!(left.was_left() && !idle().was_left());
-        let again = asked(left.clone(), &seen(&old(), &old()));
+        let again = asked(left, &seen(&old(), &old()));
         assert_eq!(again, Err(NoWayBack::IsBack(old())));
         let humans = toplevel("humans");
         assert_eq!(to(seen(&humans, &humans)), Ok(WayBack::Leave(new())), "what was confirmed");
