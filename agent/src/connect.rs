@@ -12,6 +12,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 
 use crate::activation::ports::{Clock, Suspension};
+use crate::activation::state::State;
 use crate::config::{self, Config};
 use crate::host::clock::TlsClock;
 use crate::host::{journal, suspension, system};
@@ -77,11 +78,11 @@ pub async fn keep_session(
 
 /// What the host is now; read anew for each stream, which adds what it knows better.
 fn hello(state_directory: &Path, system: &str, process: &str) -> pb::Hello {
-    let confirmed = match journal::read(state_directory) {
-        Ok(found) => found.state.floors.confirmed,
+    let state = match journal::read(state_directory) {
+        Ok(found) => found.state,
         Err(error) => {
             warn!("{}", Chain(&error));
-            None
+            State::default()
         }
     };
     let seen = system::look();
@@ -89,10 +90,11 @@ fn hello(state_directory: &Path, system: &str, process: &str) -> pb::Hello {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         boot_id: seen.boot.0,
         system: system.to_owned(),
-        confirmed: confirmed.map(|mark| pb::Confirmed {
+        confirmed: state.floors.confirmed.map(|mark| pb::Confirmed {
             epoch: mark.epoch.get().into(),
             serial: mark.serial.get(),
             manifest_digest: mark.manifest.to_string(),
+            reverted: state.was_left(),
         }),
         running: seen.running.map(String::from).unwrap_or_default(),
         root_version: 0,

@@ -7,10 +7,12 @@ use std::io;
 use std::time::Duration;
 
 use clap::Args;
+use floe_proto::id::Serial;
 use floe_proto::time::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::activation::ports::{Clock as _, Suspension};
+use crate::activation::reboot::list as list_reasons;
 use crate::config::Config;
 use crate::host::clock::HostClock;
 use crate::host::generations::Policy;
@@ -41,14 +43,20 @@ pub struct Revert {
     /// Why, for who looks at it later: the control plane is told
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
+
+    /// Leave this version, and no other: needed where a later one was left already
+    #[arg(long, value_name = "SERIAL")]
+    from: Option<Serial>,
 }
 
 const REVERT_EXAMPLES: &str = "\
 Examples:
   floe-agent revert --reason 'mail does not arrive'
+  floe-agent revert --from 41                  # 42 was rolled back, and 41 is no good either
   floe-agent resume                            # take what is pushed again
 
-Ends with 0 once the machine is back, 1 if that failed, 3 where it was refused and nothing
+Ends with 0 once the machine is back, or will be with the reboot that is asked for, 1 if that
+failed, 3 where it was refused and nothing
 was done: you are not root, somebody switches the machine, or there is nothing to go back to.";
 
 /// The examples of `floe-agent resume`.
@@ -158,13 +166,17 @@ pub fn resume(config: &Config) -> Result<String, Error> {
 /// [`Error`].
 pub async fn revert(args: &Revert, paths: &Paths) -> Result<String, Error> {
     root_only()?;
-    let by_hand::Done { serial, running, ended, reason } =
-        by_hand::revert(paths, &args.reason).await?;
+    let by_hand::Done { serial, running, ended, reason, reboot } =
+        by_hand::revert(paths, args.from, &args.reason).await?;
     let what = serial.map_or_else(|| "what ran".to_owned(), |serial| format!("serial {serial}"));
     let how = ended.map_or_else(|| "reverted".to_owned(), |outcome| outcome.to_string());
     let mut text = format!("{what}: {how} ({reason})\n");
     if let Some(running) = running {
         let _ = writeln!(text, "running: {running}");
+    }
+    if !reboot.is_empty() {
+        let why = list_reasons(&reboot);
+        let _ = writeln!(text, "reboot to finish: what it goes back to needs one ({why})");
     }
     let _ =
         writeln!(text, "suspended, so that it is not brought back: `floe-agent resume` ends that");
@@ -218,7 +230,7 @@ impl From<Entry> for Shown {
         Self {
             activation: entry.activation.into(),
             at: entry.at,
-            serial: entry.serial.map(floe_proto::id::Serial::get),
+            serial: entry.serial.map(Serial::get),
             outcome: entry.outcome,
             reason: entry.reason,
             from: entry.from.map(String::from),

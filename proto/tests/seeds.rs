@@ -237,6 +237,7 @@ fn messages() -> Seeds {
                     epoch: 0,
                     serial: 42,
                     manifest_digest: manifest_digest.clone(),
+                    reverted: false,
                 }),
                 running: "/nix/store/x".into(),
                 root_version: 1,

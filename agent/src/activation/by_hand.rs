@@ -11,7 +11,7 @@ use floe_proto::report::Outcome;
 use floe_proto::time::Timestamp;
 
 use super::settle::End;
-use super::state::{Fault, Phase, Report, Seen, State, Toplevel, Verdict};
+use super::state::{Fault, Phase, Report, Seen, State, Toplevel, Undoing, Verdict};
 
 /// How many reports wait beside the one that is on its way.
 const MAX_UNSENT: usize = 8;
@@ -40,10 +40,27 @@ pub enum NoWayBack {
     NothingBefore,
     /// The machine runs and would boot it already.
     IsBack(Toplevel),
+    /// The agent or its guard was first: what ended so is left, and this runs.
+    WentBack {
+        /// What ended.
+        from: Serial,
+        /// How.
+        outcome: Outcome,
+        /// What was confirmed before it, and runs.
+        to: Serial,
+    },
+    /// Something else is to be left than was asked for.
+    IsAnother {
+        /// What was asked for.
+        asked: Serial,
+        /// What there is.
+        found: Serial,
+    },
 }
 
 impl State {
-    /// How this machine, which looks like `seen`, goes back.
+    /// How this machine, which looks like `seen`, goes back: from `from`, if somebody says so.
+    /// Who does not, means what was tried last, and never what was confirmed before that.
     ///
     /// # Errors
     ///
@@ -51,14 +68,25 @@ impl State {
     pub fn back_by_hand(
         self,
         seen: &Seen,
+        from: Option<Serial>,
         why: Fault,
         now: Timestamp,
     ) -> Result<WayBack, NoWayBack> {
-        let serial = self.phase.order().map(|order| order.manifest.serial);
-        let phase = match self.phase.clone() {
-            Phase::Idle | Phase::Reporting(_) => return self.leave(seen).map(WayBack::Leave),
+        let begun = matches!(self.phase, Phase::RollingBack(..));
+        // The journal may tell of another boot: no agent came up in this one yet.
+        let state = self.resumed(seen);
+        if let (Some(asked), Some(order)) = (from, state.phase.order())
+            && asked != order.manifest.serial
+        {
+            return Err(NoWayBack::IsAnother { asked, found: order.manifest.serial });
+        }
+        let phase = match state.phase.clone() {
+            Phase::Idle | Phase::Reporting(_) => {
+                return state.leave(seen, from).map(WayBack::Leave);
+            }
+
             Phase::Fetching(_) | Phase::Unpacking(_) | Phase::Building(_) | Phase::Waiting(..) => {
-                let given_up = self.on(super::event::Event::Failed(why), now);
+                let given_up = state.on(super::event::Event::Failed(why), now);
                 return Ok(WayBack::GiveUp(Box::new(given_up)));
             }
             Phase::Staging(trial)
@@ -70,28 +98,70 @@ impl State {
             Phase::Committing(trial) => {
                 return Err(NoWayBack::Committing(trial.order.manifest.serial));
             }
+            // The reboot ended it, and nobody has said so yet.
+            Phase::RollingBack(trial, undoing) if !begun => {
+                Phase::RollingBack(trial, Undoing { why, ..undoing })
+            }
             Phase::RollingBack(trial, _) | Phase::Disarming(trial, Verdict::Superseded(_)) => {
-                return Err(NoWayBack::Underway(serial.unwrap_or(trial.order.manifest.serial)));
+                return Err(NoWayBack::Underway(trial.order.manifest.serial));
             }
         };
-        Ok(WayBack::Undo(Box::new(self.at(phase))))
+        Ok(WayBack::Undo(Box::new(state.at(phase))))
     }
 
     /// Where an idle machine goes back to.
-    fn leave(&self, seen: &Seen) -> Result<Toplevel, NoWayBack> {
+    fn leave(&self, seen: &Seen, from: Option<Serial>) -> Result<Toplevel, NoWayBack> {
         let Some(confirmed) = &self.confirmed else { return Err(NoWayBack::NothingConfirmed) };
         let is = |found: &Option<Toplevel>, wanted: &Toplevel| found.as_ref() == Some(wanted);
+        let found = confirmed.manifest.serial;
+        match (from, self.gone_back_from()) {
+            (Some(asked), _) if asked != found => {
+                return Err(NoWayBack::IsAnother { asked, found });
+            }
+            (None, Some((from, outcome))) if is(&seen.running, &confirmed.toplevel) => {
+                return Err(NoWayBack::WentBack { from, outcome, to: found });
+            }
+            (Some(_) | None, _) => {}
+        }
         match &confirmed.before {
-            Some(before) if is(&seen.running, before) && is(&seen.profile, before) => {
+            Some(before)
+                if self.was_left() && is(&seen.running, before) && is(&seen.profile, before) =>
+            {
                 Err(NoWayBack::IsBack(before.clone()))
             }
-            // Half of the way was gone already.
+            // Part of the way was gone already: what boots may be the other system still.
             Some(before) if is(&seen.running, before) => Ok(before.clone()),
             Some(before) if is(&seen.running, &confirmed.toplevel) => Ok(before.clone()),
             None if is(&seen.running, &confirmed.toplevel) => Err(NoWayBack::NothingBefore),
             // Somebody else's: back to what was confirmed.
             Some(_) | None => Ok(confirmed.toplevel.clone()),
         }
+    }
+
+    /// What was tried since something was confirmed, if it was not kept, and how it ended.
+    fn gone_back_from(&self) -> Option<(Serial, Outcome)> {
+        let report = &self.settled.as_ref()?.report;
+        let manifest = report.manifest?;
+        let is_confirmed = self.confirmed.as_ref().is_some_and(|known| known.manifest == manifest);
+        match report.outcome {
+            Outcome::Failed | Outcome::RolledBack | Outcome::Quarantined if !is_confirmed => {
+                Some((manifest.serial, report.outcome))
+            }
+            Outcome::Failed
+            | Outcome::RolledBack
+            | Outcome::Quarantined
+            | Outcome::Confirmed
+            | Outcome::Superseded => None,
+        }
+    }
+
+    /// Whether what was confirmed last was reverted since.
+    pub fn was_left(&self) -> bool {
+        let Some(confirmed) = &self.confirmed else { return false };
+        let mut known = self.settled.iter().chain(&self.earlier);
+        known.any(|settled| {
+            settled.report.manifest == Some(confirmed.manifest) && settled.reverted.is_some()
+        })
     }
 
     /// The machine runs `back` now, which somebody on it asked for: what was confirmed is
@@ -147,6 +217,12 @@ impl fmt::Display for NoWayBack {
             Self::IsBack(back) => {
                 write!(f, "the machine runs and would boot what it ran before already: {back}")
             }
+            Self::WentBack { from, outcome, to } => {
+                write!(f, "already back on serial {to} ({from} ended: {outcome}); `floe-agent revert --from {to}` leaves that one, too")
+            }
+            Self::IsAnother { asked, found } => {
+                write!(f, "what there is to leave is serial {found}, not {asked}")
+            }
         }
     }
 }
@@ -155,7 +231,8 @@ impl fmt::Display for NoWayBack {
 mod tests {
     use super::super::event::{Effect, Event, Task};
     use super::super::played::{new, old, order, toplevel, trial};
-    use super::super::state::{BootId, Uptime};
+    use super::super::reboot::Reason;
+    use super::super::state::{BootId, Trial, Uptime, Way};
     use super::*;
 
     fn seen(running: &Toplevel, profile: &Toplevel) -> Seen {
@@ -172,7 +249,7 @@ mod tests {
     }
 
     fn asked(state: State, seen: &Seen) -> Result<WayBack, NoWayBack> {
-        state.back_by_hand(seen, Fault::new("by hand"), now())
+        state.back_by_hand(seen, None, Fault::new("by hand"), now())
     }
 
     /// The new system is confirmed, and its report has arrived.
@@ -191,6 +268,25 @@ mod tests {
             let Phase::Reporting(report) = &end.phase else { panic!("{:?}", end.phase) };
             assert_eq!((report.outcome, report.reason.as_str()), (Outcome::RolledBack, "by hand"));
         }
+    }
+
+    #[test]
+    fn in_the_boot_of_a_trial_the_way_back_is_a_reboot_that_is_still_to_come() {
+        let by_reboot = || Box::new(Trial { way: Way::Reboot(vec![Reason::Kernel]), ..*trial() });
+        let in_trial = Seen { boot: BootId("2".into()), ..seen(&new(), &old()) };
+        for phase in [Phase::Staging(by_reboot()), Phase::Rebooting(by_reboot())] {
+            let Ok(WayBack::Undo(state)) = asked(at(phase), &in_trial) else { panic!() };
+            let Phase::RollingBack(trial, undoing) = &state.phase else { panic!() };
+            assert!(undoing.reboot && undoing.why.as_str() == "by hand");
+            assert_eq!(trial.before.boot, in_trial.boot, "no reboot led back yet");
+        }
+        // The power was cut in that boot, and no agent has come up since.
+        let back = Seen { boot: BootId("3".into()), ..seen(&old(), &old()) };
+        let Ok(WayBack::Undo(state)) = asked(at(Phase::Probation(by_reboot())), &back) else {
+            panic!()
+        };
+        let Phase::RollingBack(_, undoing) = &state.phase else { panic!() };
+        assert_eq!(undoing.why.as_str(), "by hand");
     }
 
     #[test]
@@ -216,13 +312,36 @@ mod tests {
         let to = |seen: Seen| asked(idle(), &seen);
         assert_eq!(to(seen(&new(), &new())), Ok(WayBack::Leave(old())));
         assert_eq!(to(seen(&old(), &new())), Ok(WayBack::Leave(old())), "half of it was done");
-        assert_eq!(to(seen(&old(), &old())), Err(NoWayBack::IsBack(old())));
+        // It was killed before it came to the boot menu, or to the journal.
+        assert_eq!(to(seen(&old(), &old())), Ok(WayBack::Leave(old())), "not on record");
+        let left = idle().left_by_hand(old(), "7-b".parse().unwrap(), &Fault::new("x"), now());
+        assert!(left.was_left() && !idle().was_left());
+        let again = asked(left, &seen(&old(), &old()));
+        assert_eq!(again, Err(NoWayBack::IsBack(old())));
         let humans = toplevel("humans");
         assert_eq!(to(seen(&humans, &humans)), Ok(WayBack::Leave(new())), "what was confirmed");
         assert_eq!(
             asked(State::default(), &seen(&old(), &old())),
             Err(NoWayBack::NothingConfirmed)
         );
+    }
+
+    #[test]
+    fn where_the_agent_was_first_only_who_says_so_goes_further() {
+        let eight = Box::new(Trial { order: order(8), to: toplevel("newer"), ..*trial() });
+        let state = State { phase: Phase::Probation(eight), ..confirmed() };
+        let state = state.on(Event::Failed(Fault::new("sick")), now());
+        let state = state.on(Event::Reverted(new()), now());
+        let asked = |from: Option<u64>| {
+            let from = from.map(|serial| serial.try_into().unwrap());
+            state.clone().back_by_hand(&seen(&new(), &new()), from, Fault::new("x"), now())
+        };
+        let why = asked(None).unwrap_err().to_string();
+        assert!(why.starts_with("already back on serial 7 (8 ended: rolled back)"), "{why}");
+        let serial = |serial: u64| serial.try_into().unwrap();
+        let another = NoWayBack::IsAnother { asked: serial(8), found: serial(7) };
+        assert_eq!(asked(Some(8)), Err(another));
+        assert_eq!(asked(Some(7)), Ok(WayBack::Leave(old())));
     }
 
     #[test]

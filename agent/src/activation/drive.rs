@@ -79,8 +79,9 @@ pub async fn drive<M: Machine, J: Journal, C: Clock, R: Reports, T: Tell>(
                 Event::Reported
             }
             Effect::Await => match next_wanted(&mut wanted, &ports.machine).await {
-                Some(assignment) => ports.receive(&state, assignment).await,
-                None => return Ok(Exit::Closed),
+                Next::Assigned(assignment) => ports.receive(&state, assignment).await,
+                Next::Resumed => return Ok(Exit::HandOver),
+                Next::Closed => return Ok(Exit::Closed),
             },
         };
         let event = ports.judge_again(&state).map_or_else(Event::Failed, |()| event);
@@ -260,19 +261,36 @@ impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
     }
 }
 
+/// What an idle host waits for.
+enum Next {
+    Assigned(Assignment),
+    /// What was assigned before the machine was resumed may not be wanted any more: the
+    /// next process asks anew.
+    Resumed,
+    Closed,
+}
+
 /// The newest assignment; while the machine is suspended none.
 async fn next_wanted(
     wanted: &mut watch::Receiver<Option<Assignment>>,
     machine: &impl Machine,
-) -> Option<Assignment> {
-    loop {
-        wanted.changed().await.ok()?;
-        machine.unsuspended().await;
-        let newest = wanted.borrow_and_update().clone();
-        if newest.is_some() {
-            return newest;
+) -> Next {
+    while wanted.changed().await.is_ok() {
+        let suspended = tokio::select! {
+            biased;
+            () = machine.unsuspended() => false,
+            () = std::future::ready(()) => true,
+        };
+        if suspended {
+            machine.unsuspended().await;
+        }
+        match wanted.borrow_and_update().clone() {
+            Some(_) if suspended => return Next::Resumed,
+            Some(newest) => return Next::Assigned(newest),
+            None => {}
         }
     }
+    Next::Closed
 }
 
 /// One name for each attempt: no two begin in the same microsecond.

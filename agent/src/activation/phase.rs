@@ -152,12 +152,14 @@ impl Trial {
     }
 
     /// A way back that was interrupted by a reboot into the machine that looks like `seen`.
-    /// Where the new system runs there, since it may have been the boot default before that
-    /// was undone, the reboot was not the way back. Each time that it may have been counts.
+    /// Where the new system runs there, the reboot was not the way back: it may have been the
+    /// boot default before that was undone, or be chosen for this boot still. Each time that
+    /// the reboot may have been the way back counts.
     pub(super) fn still_to_be_undone(self, undoing: Undoing, seen: &Seen) -> Phase {
-        let not_begun = seen.profile.as_ref() == Some(&self.to);
+        let not_begun = undoing.boot && seen.profile.as_ref() == Some(&self.to);
         let failures = undoing.failures + u32::from(!not_begun);
-        if undoing.boot && self.runs_on(seen) && failures < MAX_FAILED_ROLLBACKS {
+        let goes_on = (undoing.boot || undoing.reboot) && failures < MAX_FAILED_ROLLBACKS;
+        if goes_on && self.runs_on(seen) {
             let trial = Box::new(self.in_the_boot_of(seen));
             return Phase::RollingBack(trial, Undoing { failures, ..undoing });
         }

@@ -196,6 +196,25 @@ fn a_boot_of_a_default_that_was_not_undone_yet_is_no_failed_way_back() {
 }
 
 #[test]
+fn what_was_chosen_for_one_boot_and_comes_up_on_the_way_back_is_left_by_a_reboot() {
+    // The power was cut after that was recorded, and before the choice was taken back.
+    let mut state = at(Phase::Rebooting(rebooting())).on(failed("no"), now());
+    for boot in ["2", "3"] {
+        let seen =
+            Seen { boot: BootId(boot.into()), profile: Some(toplevel("old")), ..seen("new") };
+        assert!(state.boot_trial(&seen).is_some(), "also where its agent never comes up");
+        state = state.clone().boot_overdue(&seen).unwrap();
+        let Phase::RollingBack(trial, Undoing { reboot: true, .. }) = &state.phase else {
+            panic!("{:?}", state.phase)
+        };
+        assert_eq!(trial.before.boot, seen.boot, "a reboot is still to come");
+    }
+    let fourth = Seen { boot: BootId("4".into()), ..seen("new") };
+    let Phase::RollingBack(trial, _) = state.resumed(&fourth).phase else { panic!() };
+    assert_eq!(trial.before.boot, BootId("3".into()), "not for ever");
+}
+
+#[test]
 fn the_guard_of_a_boot_acts_only_in_the_boot_of_a_trial() {
     let staged = at(Phase::Rebooting(rebooting()));
     assert!(staged.boot_trial(&seen("old")).is_none(), "not rebooted yet");
@@ -381,4 +400,9 @@ fn a_journal_is_read_that_an_agent_wrote_which_knew_less() {
     json["unheard_of"] = true.into();
     json["settled"]["unheard_of"] = true.into();
     assert_eq!(serde_json::from_value::<State>(json).unwrap(), read);
+}
+
+#[test]
+fn why_something_failed_does_nothing_to_a_terminal() {
+    assert_eq!(Fault::new("a\u{1b}[2Jb\r\nc").as_str(), "a [2Jb \nc");
 }

@@ -278,7 +278,7 @@ impl Fault {
 
     /// A fault that is explained by `text`.
     pub fn new(text: impl Into<String>) -> Self {
-        let mut text = text.into();
+        let mut text = text.into().replace(|c: char| c.is_control() && c != '\n', " ");
         if text.len() > Self::MAX {
             let cut = (0..=Self::MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
             text.truncate(cut);

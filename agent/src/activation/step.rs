@@ -240,6 +240,13 @@ impl State {
             {
                 Some(trial.until)
             }
+            // Chosen before that was undone: it is on its way back from here, and its agent
+            // may not come up.
+            Phase::RollingBack(trial, undoing)
+                if undoing.reboot && trial.before.boot != seen.boot && trial.runs_on(seen) =>
+            {
+                Some(Uptime::default().after(trial.order.manifest.deadline()))
+            }
             Phase::Idle
             | Phase::Fetching(_)
             | Phase::Unpacking(_)
@@ -267,6 +274,7 @@ impl State {
             Phase::Arming(trial) | Phase::Probation(trial) | Phase::Disarming(trial, _) => {
                 trial.overdue()
             }
+            Phase::RollingBack(trial, undoing) => trial.still_to_be_undone(undoing, seen),
             Phase::Idle
             | Phase::Fetching(_)
             | Phase::Unpacking(_)
@@ -274,7 +282,6 @@ impl State {
             | Phase::Waiting(..)
             | Phase::Trying(_)
             | Phase::Committing(_)
-            | Phase::RollingBack(..)
             | Phase::Reporting(_) => return None,
         };
         Some(Self { phase, ..self })

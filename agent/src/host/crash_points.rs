@@ -203,6 +203,15 @@ fn c26_what_is_to_be_booted_once_is_chosen_again_and_the_machine_rebooted_once()
 }
 
 #[test]
+fn a_way_back_that_is_cut_before_the_choice_is_taken_back_is_gone_on_with_in_that_boot() {
+    for how in [PowerCut, KilledAndGuarded] {
+        let dooms =
+            [In(Stage, After, Fails), In(Revert, Before, PowerCut), In(Revert, Before, how)];
+        assert_eq!(by_reboot(&dooms), RolledBack, "{how:?}");
+    }
+}
+
+#[test]
 fn c28_a_boot_that_is_cut_off_before_the_commit_has_failed() {
     assert_eq!(by_reboot(&[In(Prove, Half, Killed)]), Confirmed);
     assert_eq!(by_reboot(&[In(Prove, Half, PowerCut)]), RolledBack);

@@ -91,13 +91,14 @@ async fn act(paths: Paths, overdue: impl FnOnce(State) -> Option<State>) -> Resu
     Ok(Done::Settled)
 }
 
-/// Carries out `state`, which goes back, until what is left is to report it.
+/// Carries out `state`, which goes back, until what is left is to report it; says how it
+/// ended.
 pub(super) async fn go_back(
     mut state: State,
     mut journal: impl Journal,
     machine: &impl Machine,
     clock: &impl Clock,
-) -> Result<(), Unwritten> {
+) -> Result<State, Unwritten> {
     record(&mut journal, &state).await?;
     let mut event = Event::Saw(machine.look().await);
     loop {
@@ -109,7 +110,7 @@ pub(super) async fn go_back(
         let task = match state.effect() {
             Effect::Perform(task) => task,
             // Reporting is the agent's.
-            Effect::Report(_) | Effect::Await => return Ok(()),
+            Effect::Report(_) | Effect::Await => return Ok(state),
         };
         event = machine.perform(task).await;
         // Somebody may have switched the machine while that was tried.
@@ -126,7 +127,7 @@ pub(super) async fn go_back(
 
 /// Records what is being done, if there is room to: it is done all the same. The agent
 /// then begins again from an older state, which leads to the same end.
-async fn record(journal: &mut impl Journal, state: &State) -> Result<(), Unwritten> {
+pub(super) async fn record(journal: &mut impl Journal, state: &State) -> Result<(), Unwritten> {
     match journal.write(state).await {
         Err(Unwritten::Disk(error)) => {
             log::error!(error:% = error; "could not write the journal; going on without it");

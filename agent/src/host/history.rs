@@ -50,6 +50,10 @@ pub struct Entry {
 pub fn ended(before: &State, after: &State) -> Vec<Entry> {
     let known: BTreeSet<_> = reports(before).map(|report| &report.activation).collect();
     let new = reports(after).filter(|report| !known.contains(&report.activation));
+    // An answer that was no attempt is not settled; however often it is given, it pushes
+    // nothing out.
+    let settled = after.settled.as_ref().map(|settled| &settled.report.activation);
+    let new = new.filter(|report| settled == Some(&report.activation));
     new.map(|report| entry(before, report)).collect()
 }
 
@@ -165,6 +169,11 @@ mod tests {
         let [entry] = told.as_slice() else { panic!("{told:?}") };
         assert_eq!(entry.outcome, Outcome::Confirmed);
         assert_eq!((entry.from.clone(), entry.to.clone()), (Some(old()), Some(new())));
+        let mut known = confirmed.clone();
+        let again = "7-c".parse().unwrap();
+        let Phase::Reporting(report) = &mut known.phase else { panic!() };
+        report.activation = again;
+        assert_eq!(ended(&confirmed, &known), [], "an answer, and no attempt");
         let idle = confirmed.clone().on(Event::Reported, Timestamp::default());
         assert_eq!(ended(&confirmed, &idle), []);
 

@@ -40,7 +40,7 @@ pub struct HostMachine<L> {
 }
 
 /// What runs on behalf of an order that nothing on the machine was changed for yet.
-const UNITS: [&str; 3] = ["floe-build-*", "floe-pins-*", "floe-copy-*"];
+pub(super) const UNITS: [&str; 3] = ["floe-build-*", "floe-pins-*", "floe-copy-*"];
 
 /// How long is waited before something that failed, or was busy, is tried again.
 const PAUSE: Duration = Duration::from_secs(1);

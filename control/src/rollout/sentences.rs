@@ -10,6 +10,13 @@ pub(super) fn tellable(present: &Present, id: &HostId) -> bool {
     present.get(id).is_some_and(|word| word.suspended.is_none())
 }
 
+/// Whether a host was told, said nothing of it, and begins nothing now. What it has begun
+/// for all that it says itself.
+pub(super) fn asleep(present: &Present, id: &HostId, host: &Host) -> bool {
+    host.standing == Standing::Assigned
+        && present.get(id).is_some_and(|word| word.suspended.is_some())
+}
+
 /// Why it cannot, and when it will be.
 pub(super) fn gone(present: &Present, id: &HostId) -> String {
     match present.get(id).and_then(|word| word.suspended.as_ref()) {
@@ -65,13 +72,7 @@ pub(super) fn at_work(what: &str, id: &HostId, host: &Host, present: &Present) -
             "told, nothing heard yet"
         }
     };
-    let begun = matches!(host.standing, Standing::Activating(_));
-    let gone = match present.get(id).map(|word| word.suspended.as_ref()) {
-        None => ", not connected".to_owned(),
-        // What it is at work on, it ends.
-        Some(Some(suspended)) if !begun => format!(", {suspended}"),
-        Some(_) => String::new(),
-    };
+    let gone = if present.contains_key(id) { "" } else { ", not connected" };
     format!("waiting for {what}`{id}` ({doing}{gone})")
 }
 

@@ -131,6 +131,8 @@ pub struct Confirmed {
     pub serial: Serial,
     /// SHA-256 of the signed manifest.
     pub manifest: Digest,
+    /// Somebody on the machine went back from it since, so that it does not run.
+    pub reverted: bool,
 }
 
 /// That a host begins nothing new: somebody on the machine asked for it.

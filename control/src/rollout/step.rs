@@ -9,7 +9,7 @@ use floe_proto::id::{HostId, RolloutId};
 use floe_proto::report::Outcome;
 use floe_proto::time::Timestamp;
 
-use super::sentences::{at_work, failures, gone, names, stopped, tellable};
+use super::sentences::{asleep, at_work, failures, gone, names, stopped, tellable};
 use super::state::{Host, Present, Release, Rollout, Said, Standing, State, Wave};
 
 /// What should happen next.
@@ -90,7 +90,8 @@ impl Rollout {
 
     /// Takes in what `host` says of an activation. What is about another manifest,
     /// comes twice, or comes from a host that was not told, changes nothing; but a
-    /// host that confirms has confirmed. A report about a manifest that the host did
+    /// host that confirms has confirmed, and one on which somebody goes back from what it
+    /// confirmed has not. A report about a manifest that the host did
     /// not believe is about the one that it was told.
     pub fn hear(&mut self, host: &HostId, said: &Said) {
         let (order, wanted) = (self.release.order(), self.release.manifest);
@@ -103,12 +104,16 @@ impl Rollout {
             }
             Said::Ended(report) if report.about.unwrap_or(order) == order => {
                 let confirmed = report.outcome == Outcome::Confirmed;
+                let left = report.outcome == Outcome::RolledBack && report.manifest == Some(wanted);
                 if confirmed && report.manifest != Some(wanted) {
                     if told {
                         host.standing = Standing::Ended(Outcome::Failed);
                         host.reason = FORGED.to_owned();
                     }
-                } else if told || (confirmed && !host.standing.has_ended()) {
+                } else if told
+                    || (confirmed && !host.standing.has_ended())
+                    || (left && host.standing == Standing::Ended(Outcome::Confirmed))
+                {
                     host.standing = Standing::Ended(report.outcome);
                     host.reason.clone_from(&report.reason);
                     host.unchanged = report.unchanged;
@@ -158,7 +163,8 @@ impl Rollout {
             State::Stopped => !self
                 .hosts
                 .iter()
-                .any(|(id, host)| host.standing.is_at_work() && present.contains_key(id)),
+                .filter(|(id, host)| host.standing.is_at_work() && !asleep(present, id, host))
+                .any(|(id, _)| present.contains_key(id)),
         };
         if over {
             self.ended = self.ended.or(Some(now));
@@ -188,7 +194,9 @@ impl Rollout {
             let order = (confirmed.epoch, confirmed.serial);
             if order == self.release.order() && confirmed.manifest == self.release.manifest {
                 // Who is activating says so itself, and with figures.
-                if untouched || host.standing == Standing::Assigned {
+                if confirmed.reverted {
+                    // It does not run: as if nothing had been confirmed.
+                } else if untouched || host.standing == Standing::Assigned {
                     host.standing = Standing::Ended(Outcome::Confirmed);
                     host.reason = "had confirmed this manifest already".to_owned();
                     host.unchanged = true;
@@ -263,12 +271,20 @@ pub fn decide(rollout: &Rollout, present: &Present) -> Decision {
         rollout
             .hosts
             .iter()
-            .filter(|(_, host)| !host.standing.has_ended() && !host.standing.is_at_work())
+            .filter(|(id, host)| {
+                let waits = !host.standing.has_ended() && !host.standing.is_at_work();
+                waits || asleep(present, id, host)
+            })
             .map(|(id, _)| id)
     };
     let (here, away): (Vec<_>, Vec<_>) = waiting().partition(|id| tellable(present, id));
 
-    match rollout.hosts.iter().find(|(_, host)| host.wave == Wave::Canary) {
+    // A canary that was told and is asleep since keeps nobody waiting: another is chosen.
+    let mut canaries = rollout
+        .hosts
+        .iter()
+        .filter(|(id, host)| host.wave == Wave::Canary && !asleep(present, id, host));
+    match canaries.next() {
         Some((id, host)) if !host.standing.has_ended() => {
             Decision::Wait(vec![at_work("the canary ", id, host, present)])
         }
@@ -282,14 +298,14 @@ pub fn decide(rollout: &Rollout, present: &Present) -> Decision {
             let mut reasons: Vec<_> = rollout
                 .hosts
                 .iter()
-                .filter(|(_, host)| host.standing.is_at_work())
+                .filter(|(id, host)| host.standing.is_at_work() && !asleep(present, id, host))
                 .map(|(id, host)| at_work("", id, host, present))
                 .collect();
             let busy = !reasons.is_empty();
             let reached = rollout.hosts.values().any(|host| host.standing.has_ended());
-            let (asleep, away): (Vec<_>, Vec<_>) =
+            let (sleeping, away): (Vec<_>, Vec<_>) =
                 away.into_iter().partition(|id| present.contains_key(*id));
-            reasons.extend(asleep.iter().map(|id| format!("`{id}` {}", gone(present, id))));
+            reasons.extend(sleeping.iter().map(|id| format!("`{id}` {}", gone(present, id))));
             if !away.is_empty() {
                 let verb = if away.len() == 1 { "is" } else { "are" };
                 let gets = if away.len() == 1 {
@@ -304,7 +320,7 @@ pub fn decide(rollout: &Rollout, present: &Present) -> Decision {
             } else if reached {
                 Decision::Done(reasons)
             } else {
-                let lack = if asleep.is_empty() { "is connected" } else { "can be told now" };
+                let lack = if sleeping.is_empty() { "is connected" } else { "can be told now" };
                 let role = &rollout.release.role;
                 reasons.insert(0, format!("no host of role `{role}` {lack}"));
                 Decision::Wait(reasons)
@@ -324,6 +340,9 @@ fn untouched() -> Host {
     }
 }
 
+#[cfg(test)]
+#[path = "reverted_tests.rs"]
+mod reverted_tests;
 #[cfg(test)]
 #[path = "suspended_tests.rs"]
 mod suspended_tests;

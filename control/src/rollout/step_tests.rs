@@ -33,7 +33,7 @@ fn present(hosts: impl IntoIterator<Item = usize>) -> Present {
 }
 
 fn confirmed(epoch: Epoch, serial: Serial, manifest: Digest) -> Word {
-    let confirmed = Some(Confirmed { epoch, serial, manifest });
+    let confirmed = Some(Confirmed { epoch, serial, manifest, reverted: false });
     Word { confirmed, suspended: None }
 }
 

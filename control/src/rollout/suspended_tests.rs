@@ -84,7 +84,7 @@ fn what_it_is_at_work_on_it_ends_and_what_it_was_only_told_waits() {
     let mut rollout = rollout(1);
     rollout.advance(&present(1, &[]), NOW);
     rollout.advance(&present(1, &[1]), NOW);
-    assert!(rollout.reasons[0].contains("suspended on the machine"), "{:?}", rollout.reasons);
+    assert!(rollout.reasons[1].contains("suspended on the machine"), "{:?}", rollout.reasons);
     let entered =
         Said::Entered { about: release().order(), phase: Phase::Building, detail: String::new() };
     rollout.hear(&host(1), &entered);
@@ -93,4 +93,25 @@ fn what_it_is_at_work_on_it_ends_and_what_it_was_only_told_waits() {
     confirms(&mut rollout, 1);
     rollout.advance(&present(1, &[1]), NOW);
     assert_eq!(rollout.state, State::Done);
+}
+
+#[test]
+fn who_was_told_and_is_suspended_since_keeps_nobody_waiting() {
+    let mut rollout = rollout(3);
+    assert_eq!(rollout.advance(&present(3, &[]), NOW), [host(1)]);
+    assert_eq!(rollout.advance(&present(3, &[1]), NOW), [host(2)], "another canary");
+    let failed = Report {
+        about: Some(release().order()),
+        manifest: Some(release().manifest),
+        outcome: Outcome::Failed,
+        reason: "sick".into(),
+        running: String::new(),
+        unchanged: false,
+        build_ms: 0,
+    };
+    rollout.hear(&host(2), &Said::Ended(failed));
+    rollout.advance(&present(3, &[1]), NOW);
+    assert_eq!((rollout.state, rollout.ended), (State::Stopped, Some(NOW)));
+    rollout.advance(&present(3, &[]), NOW);
+    assert!(!rollout.is_pending(&host(1)), "resumed, it is not told any more");
 }

@@ -1,7 +1,7 @@
 //! What a host is sent now: pure, and looked at again whenever something changes.
 //!
 //! Level-triggered: only the newest order counts. A host is never sent what it has
-//! confirmed, nor anything below; and nothing twice on one stream.
+//! confirmed and runs, nor anything below; and nothing twice on one stream.
 
 use floe_proto::id::RolloutId;
 
@@ -14,7 +14,10 @@ pub fn is_due(
     confirmed: Option<&Confirmed>,
     sent: Option<&RolloutId>,
 ) -> bool {
-    let above = confirmed.is_none_or(|last| (last.epoch, last.serial) < wanted.release.order());
+    let above = confirmed.is_none_or(|last| {
+        let (order, wanted) = ((last.epoch, last.serial), wanted.release.order());
+        order < wanted || (order == wanted && last.reverted)
+    });
     wanted.pending && above && sent != Some(&wanted.rollout)
 }
 
@@ -39,7 +42,7 @@ mod tests {
 
     fn confirmed(epoch: u32, serial: u64) -> Confirmed {
         let (epoch, serial) = (Epoch::new(epoch), serial.try_into().unwrap());
-        Confirmed { epoch, serial, manifest: Digest::of(b"x") }
+        Confirmed { epoch, serial, manifest: Digest::of(b"x"), reverted: false }
     }
 
     #[test]
@@ -54,6 +57,13 @@ mod tests {
         for last in [confirmed(1, 5), confirmed(1, 6), confirmed(2, 1)] {
             assert!(!is_due(&wanted(true), Some(&last), None), "{last:?}");
         }
+    }
+
+    #[test]
+    fn what_was_reverted_by_hand_is_sent_again() {
+        let reverted = |serial| Confirmed { reverted: true, ..confirmed(1, serial) };
+        assert!(is_due(&wanted(true), Some(&reverted(5)), None));
+        assert!(!is_due(&wanted(true), Some(&reverted(6)), None), "never below");
     }
 
     #[test]

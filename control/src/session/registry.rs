@@ -281,8 +281,10 @@ impl Seat {
 
     /// The host has confirmed this; it never goes below what it confirmed before.
     pub fn confirms(&self, confirmed: Confirmed) {
-        let above =
-            |last: &Confirmed| (last.epoch, last.serial) < (confirmed.epoch, confirmed.serial);
+        let above = |last: &Confirmed| {
+            let (order, next) = ((last.epoch, last.serial), (confirmed.epoch, confirmed.serial));
+            order < next || (order == next && last.reverted)
+        };
         self.say(|presence| {
             if presence.confirmed.as_ref().is_none_or(above) {
                 presence.confirmed = Some(confirmed);

@@ -124,6 +124,8 @@ fn record(row: &AnyRow) -> Result<HostRecord, Error> {
             epoch: Epoch::new(number(row, "confirmed_epoch")?),
             serial: serial(confirmed, "confirmed_serial")?,
             manifest: text(row, "confirmed_manifest")?,
+            // Said by who is connected; nothing is decided by what others said once.
+            reverted: false,
         }),
     };
     Ok(HostRecord {
@@ -203,6 +205,7 @@ mod tests {
             epoch: Epoch::new(1),
             serial: 42.try_into().unwrap(),
             manifest: Digest::of(b"manifest"),
+            reverted: false,
         };
         let later = NOW.after(Duration::from_secs(9));
         let said = Presence {

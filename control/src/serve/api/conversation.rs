@@ -302,7 +302,7 @@ where
                 .map_err(|_| Status::unavailable("the report could not be stored; say it again"))?;
             let confirmed = match (report.outcome, report.about, report.manifest) {
                 (Outcome::Confirmed, Some((epoch, serial)), Some(manifest)) => {
-                    Some(Confirmed { epoch, serial, manifest })
+                    Some(Confirmed { epoch, serial, manifest, reverted: false })
                 }
                 (..) => None,
             };
@@ -355,7 +355,7 @@ fn confirmed(confirmed: pb::Confirmed) -> Result<Confirmed, Status> {
     let (epoch, serial) = about(confirmed.epoch, confirmed.serial)
         .ok_or_else(|| Status::invalid_argument("what was confirmed has no such number"))?;
     let manifest = confirmed.manifest_digest.parse().map_err(failure::malformed)?;
-    Ok(Confirmed { epoch, serial, manifest })
+    Ok(Confirmed { epoch, serial, manifest, reverted: confirmed.reverted })
 }
 
 #[cfg(test)]

@@ -145,7 +145,12 @@ impl Agent {
 }
 
 fn confirmed() -> pb::Confirmed {
-    pb::Confirmed { epoch: 0, serial: 1, manifest_digest: Digest::of(b"manifest").to_string() }
+    pb::Confirmed {
+        epoch: 0,
+        serial: 1,
+        manifest_digest: Digest::of(b"manifest").to_string(),
+        reverted: false,
+    }
 }
 
 #[tokio::test]
