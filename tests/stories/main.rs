@@ -16,6 +16,7 @@ mod by_hand;
 mod certificates;
 mod closures;
 mod crashes;
+mod enduring;
 mod enrolling;
 mod first_day;
 mod new_systems;
