@@ -1,5 +1,7 @@
 //! A host that is updated again and again, and one whose systemd does not do as it should.
 
+use floe_tests::host::Host;
+use floe_tests::script::eventually;
 use floe_tests::world::World;
 
 use crate::{WWW, version};
@@ -15,15 +17,28 @@ const LEFT: &str = "
 async fn t119_many_updates_leave_no_more_behind_than_a_few() {
     let world = World::of(&[(WWW, 1)]).await;
     world.repository.edit_host_toml(WWW, "soak = \"2s\"", "soak = \"0s\"");
-    let mut left = Vec::new();
+    let host = &world.hosts[0];
+    let mut few = vec![0; 4];
     for number in 1..=8 {
         world.repository.change(WWW, &version(number));
         world.push(WWW).await.succeeded();
-        world.hosts[0].comes_to_rest().await;
-        world.hosts[0].has_no_guard().await;
-        left.push(world.hosts[0].shell(LEFT).await);
+        host.comes_to_rest().await;
+        host.has_no_guard().await;
+        if number <= 4 {
+            let most = few.iter().zip(left(host).await).map(|(most, left)| left.max(*most));
+            few = most.collect();
+        }
     }
-    assert_eq!(left.first(), left.last(), "{left:?}");
+    // What a push opened for a moment may still be there.
+    eventually(&format!("no more than {few:?} to be left"), async || {
+        let many = left(host).await;
+        many.iter().zip(&few).all(|(many, few)| many <= few).then_some(())
+    })
+    .await;
+}
+
+async fn left(host: &Host) -> Vec<usize> {
+    host.shell(LEFT).await.lines().map(|count| count.trim().parse().unwrap()).collect()
 }
 
 #[tokio::test]
