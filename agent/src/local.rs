@@ -56,8 +56,8 @@ Examples:
   floe-agent resume                            # take what is pushed again
 
 Ends with 0 once the machine is back, or will be with the reboot that is asked for, 1 if that
-failed, 3 where it was refused and nothing
-was done: you are not root, somebody switches the machine, or there is nothing to go back to.";
+failed, 3 where it was refused and nothing was done: you are not root, somebody switches the
+machine, or there is nothing to go back to.";
 
 /// The examples of `floe-agent resume`.
 pub const RESUME_EXAMPLES: &str = "\

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::activation::again::MAX_ATTEMPTS;
 use crate::activation::ports::Suspension;
-use crate::activation::state::{Phase, State, Toplevel};
+use crate::activation::state::{State, Toplevel};
 use crate::config::Config;
 
 /// What is known about this host. Absent is what was never there.
@@ -162,16 +162,16 @@ impl Status {
         trust_root: Option<TrustRoot>,
         machine: Machine,
     ) -> Self {
-        let activation = match (&state.phase, state.phase.order()) {
+        let activation = match (state.phase.report(), state.phase.order()) {
             (_, Some(order)) => Some(Activation {
                 id: order.activation.clone(),
                 serial: Some(order.manifest.serial),
             }),
-            (Phase::Reporting(report), None) => Some(Activation {
+            (Some(report), None) => Some(Activation {
                 id: report.activation.clone(),
                 serial: report.manifest.map(|manifest| manifest.serial),
             }),
-            (_, None) => None,
+            (None, None) => None,
         };
         let confirmed = state.confirmed.as_ref().map(|confirmed| Confirmed {
             epoch: confirmed.manifest.epoch,

@@ -130,11 +130,6 @@ impl Closure {
         self.paths.iter().map(|entry| (entry.file.sha256, entry.file)).collect()
     }
 
-    /// Bytes of all NARs, before they were compressed.
-    pub fn unpacked_bytes(&self) -> u64 {
-        self.paths.iter().map(|entry| entry.nar_size.get()).sum()
-    }
-
     fn validate(&self) -> Result<(), Error> {
         let invalid = |why| Err(Error::Invalid(why));
         if self.schema != SCHEMA {

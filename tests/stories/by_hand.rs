@@ -227,4 +227,16 @@ async fn a_health_checks_command_is_nobody() {
     assert_eq!(rollout.host(&host.id()).state(), "rolled_back");
     assert!(!host.holds("test -e /etc/owned").await);
     assert_eq!(host.state().await, good);
+
+    // And it is bounded.
+    let slow = shell("sleep 60").replace("]\n\n", "]\ntimeout = \"1s\"\n\n");
+    world.repository.edit_host_toml(WWW, &root, &slow);
+    world.repository.change(WWW, &version(4));
+    let rollout = world.push(WWW).await.ended_with(1).rollout();
+    let result = rollout.host(&host.id());
+    assert_eq!(result.state(), "rolled_back");
+    assert!(result.reason().contains("within"), "says why: {}", result.reason());
+    assert_eq!(host.state().await, good);
+    let left = "systemctl list-units --all --no-legend 'floe-check-*'";
+    assert_eq!(host.shell(left).await, "", "nothing of it is left");
 }

@@ -7,7 +7,7 @@
 
 use floe_proto::report::Outcome;
 
-use super::state::{Fault, Order, Report, Settled, State};
+use super::state::{Fault, Named, Order, Report, Reverted, Settled, State};
 
 /// How often a manifest is tried that does not come to be confirmed.
 pub const MAX_ATTEMPTS: u32 = 3;
@@ -38,11 +38,13 @@ impl State {
                 return Again::Refused(same.used_up(order));
             }
         }
-        let reverted = known().find(|settled| settled.is_of(order) && settled.reverted.is_some());
-        match reverted {
-            Some(reverted) if !order.retry => {
-                let used = same.map_or(0, |same| same.attempts);
-                Again::Refused(reverted.poisoned(order, MAX_ATTEMPTS.saturating_sub(used)))
+        let mut poisoned = known().filter(|settled| settled.is_of(order));
+        match poisoned
+            .find_map(|settled| Some((settled.report.manifest, settled.reverted.as_ref()?)))
+        {
+            Some((before, reverted)) if !order.retry => {
+                let left = MAX_ATTEMPTS.saturating_sub(same.map_or(0, |same| same.attempts));
+                Again::Refused(reverted.poisons(order, before, left))
             }
             Some(_) | None => Again::Try,
         }
@@ -65,9 +67,16 @@ impl Settled {
         ))
     }
 
-    fn poisoned(&self, order: &Order, left: u32) -> Fault {
-        let Some(reverted) = &self.reverted else { return Fault::new("it was reverted here") };
-        let (serial, before) = (order.manifest.serial, self.report.manifest);
+    /// What an operator types to have it tried under a serial of its own.
+    fn asking(&self) -> &'static str {
+        if self.reverted.is_some() { "`floe push --retry`" } else { "`floe push`" }
+    }
+}
+
+impl Reverted {
+    /// Why `order` is not tried, which was left here as `before`; it may be tried `left` times.
+    fn poisons(&self, order: &Order, before: Option<Named>, left: u32) -> Fault {
+        let serial = order.manifest.serial;
         let under = match before.map(|before| before.serial) {
             Some(before) if before != serial => format!(" as serial {before}"),
             Some(_) | None => String::new(),
@@ -75,13 +84,8 @@ impl Settled {
         let attempts = if left == 1 { "attempt" } else { "attempts" };
         Fault::new(format!(
             "reverted here before{under}, at {}; `floe push --retry` tries it again ({left} {attempts} left for serial {serial}); because {}",
-            reverted.at, reverted.why
+            self.at, self.why
         ))
-    }
-
-    /// What an operator types to have it tried under a serial of its own.
-    fn asking(&self) -> &'static str {
-        if self.reverted.is_some() { "`floe push --retry`" } else { "`floe push`" }
     }
 }
 

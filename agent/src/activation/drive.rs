@@ -196,10 +196,10 @@ impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
             return Ok(next);
         }
         self.journal.write(&next).await?;
-        let (activation, manifest) = match (next.phase.order(), &next.phase) {
+        let (activation, manifest) = match (next.phase.order(), next.phase.report()) {
             (Some(order), _) => (order.activation.clone(), Some(order.named())),
-            (None, Phase::Reporting(report)) => (report.activation.clone(), report.manifest),
-            (None, _) => return Ok(next),
+            (None, Some(report)) => (report.activation.clone(), report.manifest),
+            (None, None) => return Ok(next),
         };
         if let (Some(phase), Some(manifest)) = (next.phase.name(), manifest) {
             info!(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use floe_proto::report;
 
 use super::reboot::list;
-use super::state::{Fault, Order, Phase, Seen, Toplevel, Trial, Undoing, Verdict, Way};
+use super::state::{Fault, Order, Phase, Report, Seen, Toplevel, Trial, Undoing, Verdict, Way};
 
 /// How often going back may fail before the host says that it cannot.
 pub const MAX_FAILED_ROLLBACKS: u32 = 3;
@@ -91,6 +91,11 @@ impl Phase {
             | Self::RollingBack(..) => self.trial().map(|trial| &trial.order),
             Self::Idle | Self::Reporting(_) => None,
         }
+    }
+
+    /// What is on its way to the control plane.
+    pub fn report(&self) -> Option<&Report> {
+        if let Self::Reporting(report) = self { Some(report) } else { None }
     }
 
     /// The new system that is in flight, once there is one.

@@ -397,3 +397,7 @@ impl Uptime {
         later.0.saturating_sub(self.0)
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

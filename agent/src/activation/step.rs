@@ -332,21 +332,6 @@ impl State {
     /// An order that is not yet acted on is verified again after a restart; later on,
     /// a key that expired meanwhile must not stop the way back.
     pub fn unproven_order(&self) -> Option<&Order> {
-        match &self.phase {
-            Phase::Fetching(order)
-            | Phase::Unpacking(order)
-            | Phase::Building(order)
-            | Phase::Waiting(order, _) => Some(order),
-            Phase::Idle
-            | Phase::Staging(_)
-            | Phase::Rebooting(_)
-            | Phase::Arming(_)
-            | Phase::Trying(_)
-            | Phase::Probation(_)
-            | Phase::Disarming(..)
-            | Phase::Committing(_)
-            | Phase::RollingBack(..)
-            | Phase::Reporting(_) => None,
-        }
+        if self.phase.trial().is_none() { self.phase.order() } else { None }
     }
 }

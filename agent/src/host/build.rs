@@ -74,28 +74,15 @@ async fn pins(
     let file = source.join(lock::FILE);
     let text = std::fs::read_to_string(&file).map_err(|source| Error::Read { file, source })?;
     let lock: Lock = text.parse()?;
-    let mut found = BTreeMap::new();
-    let mut to_fetch = String::new();
-    for (name, pin) in &lock.pins {
-        match pin {
-            Pin::Path(path) => {
-                found.insert(name.to_string(), source.join(path.as_str()));
-            }
-            // Neither name, URL nor hash can hold what means something to Nix.
-            Pin::Url { url, sha256 } => {
-                to_fetch += &format!(
-                    "\"{name}\" = builtins.fetchTarball {{ url = \"{url}\"; sha256 = \"{sha256}\"; }}; "
-                );
-            }
-        }
-    }
-    if to_fetch.is_empty() {
-        return Ok(found);
-    }
+    let packed = lock.pins.iter().filter_map(|(name, pin)| match pin {
+        Pin::Path(path) => Some((name.to_string(), source.join(path.as_str()))),
+        Pin::Url { .. } => None,
+    });
+    let mut found: BTreeMap<_, _> = packed.collect();
+    let Some(expression) = lock.fetching() else { return Ok(found) };
 
     // Inside of a unit as well: so that what the network does to it is a failed build.
     let stdout = directory.join("pins.json");
-    let expression = format!("builtins.mapAttrs (_: toString) {{ {to_fetch}}}");
     let argv = ["nix-instantiate", "--eval", "--strict", "--json", "--read-write-mode", "--expr"];
     let argv: Vec<OsString> =
         argv.into_iter().chain([expression.as_str()]).map(Into::into).collect();

@@ -5,9 +5,12 @@
 //! the system that boots by default, before anything is taken from the store: so there is no
 //! moment in which the menu names what is gone, also where an earlier run ended half way.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -82,11 +85,11 @@ pub async fn run(paths: &Paths, policy: Policy, dry_run: bool) -> Result<Done, E
 }
 
 /// How long deleting links may take.
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Systems that run, would run, or may be gone back to.
-fn needed(state: &State) -> io::Result<std::collections::BTreeSet<Toplevel>> {
-    let mut systems: std::collections::BTreeSet<Toplevel> =
+fn needed(state: &State) -> io::Result<BTreeSet<Toplevel>> {
+    let mut systems: BTreeSet<Toplevel> =
         [system::running(), system::profile(), system::toplevel(Path::new(BOOTED_SYSTEM))]
             .into_iter()
             .flatten()
@@ -124,7 +127,7 @@ fn lock_switches(lock: &Path) -> Result<File, Error> {
 /// Takes from the store what nobody needs, in a unit with bounds. Gives Nix' last line.
 async fn collect(paths: &Paths) -> Result<String, Error> {
     let limits = &paths.limits;
-    let mut path = std::ffi::OsString::from("--setenv=PATH=");
+    let mut path = OsString::from("--setenv=PATH=");
     path.push(&paths.search);
     let run = Process::new("systemd-run")
         .args(["--quiet", "--no-ask-password", "--wait", "--pipe", "--collect"])

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, RealDisk};
 use super::record;
-use crate::activation::state::{Phase, Report, State, Toplevel};
+use crate::activation::state::{Report, State, Toplevel};
 
 const HISTORY: &str = "history";
 
@@ -58,23 +58,7 @@ pub fn ended(before: &State, after: &State) -> Vec<Entry> {
 }
 
 fn reports(state: &State) -> impl Iterator<Item = &Report> {
-    let under_way = match &state.phase {
-        Phase::Reporting(report) => Some(&**report),
-        Phase::Idle
-        | Phase::Fetching(_)
-        | Phase::Unpacking(_)
-        | Phase::Building(_)
-        | Phase::Waiting(..)
-        | Phase::Staging(_)
-        | Phase::Rebooting(_)
-        | Phase::Arming(_)
-        | Phase::Trying(_)
-        | Phase::Probation(_)
-        | Phase::Disarming(..)
-        | Phase::Committing(_)
-        | Phase::RollingBack(..) => None,
-    };
-    under_way.into_iter().chain(&state.unsent)
+    state.phase.report().into_iter().chain(&state.unsent)
 }
 
 fn entry(before: &State, report: &Report) -> Entry {
@@ -155,7 +139,7 @@ mod tests {
     use super::*;
     use crate::activation::event::Event;
     use crate::activation::played::{new, old, trial};
-    use crate::activation::state::Fault;
+    use crate::activation::state::{Fault, Phase};
 
     fn at(phase: Phase) -> State {
         State { phase, ..State::default() }

@@ -70,7 +70,7 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
         // A build of an order that was given up meanwhile goes on by itself, and remains.
         unit::stop(&UNITS).await.map_err(|error| Fault::of(&error))?;
         let fetched = fetch(payload, &target, &self.ca, &self.line).await;
-        fetched.map_err(|error| Fault::of(&error))?;
+        fetched.map_err(|error| Fault::new(format!("the payload: {}", Fault::of(&error))))?;
         match order.manifest.kind {
             Kind::Configuration => closure::forget(&self.paths),
             // What else to fetch is in the payload.

@@ -29,6 +29,7 @@ pub mod cache;
 pub mod checks;
 pub mod clock;
 pub mod closure;
+pub mod closure_error;
 pub mod command;
 pub mod commit;
 #[cfg(test)]

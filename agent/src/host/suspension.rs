@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
+use floe_proto::time::Timestamp;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
@@ -28,12 +29,12 @@ const GLANCE: Duration = Duration::from_secs(5);
 pub fn read(state: &Path) -> Option<Suspension> {
     match fs::read(state.join(MARK)) {
         Ok(bytes) => Some(serde_json::from_slice(&bytes).unwrap_or_else(|_| Suspension {
-            since: floe_proto::time::Timestamp::default(),
+            since: Timestamp::default(),
             reason: "the mark is damaged".to_owned(),
         })),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => Some(Suspension {
-            since: floe_proto::time::Timestamp::default(),
+            since: Timestamp::default(),
             reason: format!("the mark cannot be read: {error}"),
         }),
     }
@@ -103,7 +104,7 @@ mod tests {
     use crate::testing::in_time;
 
     fn because(reason: &str) -> Suspension {
-        let since = floe_proto::time::Timestamp::from_micros(7);
+        let since = Timestamp::from_micros(7);
         Suspension { since, reason: reason.to_owned() }
     }
 

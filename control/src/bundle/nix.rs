@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use floe_proto::id::Fleet;
-use floe_proto::payload::pin::Pin;
 use floe_proto::store_path::StorePath;
 
 use super::cache_key::CacheKey;
@@ -111,17 +110,7 @@ pub fn look_over(toplevel: &StorePath, source: &Source, fleet: &Fleet) -> Result
 /// Where every pin lies: in the repository, or in the store once Nix has fetched it.
 async fn pins(source: &Source) -> Result<BTreeMap<String, PathBuf>, Error> {
     let mut found: BTreeMap<_, _> = source.trees.iter().cloned().collect();
-    let mut to_fetch = String::new();
-    for (name, pin) in &source.lock.pins {
-        // Neither name, URL nor hash can hold what means something to Nix.
-        if let Pin::Url { url, sha256 } = pin {
-            to_fetch += &format!(
-                "\"{name}\" = builtins.fetchTarball {{ url = \"{url}\"; sha256 = \"{sha256}\"; }}; "
-            );
-        }
-    }
-    if !to_fetch.is_empty() {
-        let expression = format!("builtins.mapAttrs (_: toString) {{ {to_fetch}}}");
+    if let Some(expression) = source.lock.fetching() {
         let evaluate = ["--eval", "--strict", "--json", "--read-write-mode", "--expr"];
         let ended =
             run("nix-instantiate", evaluate.into_iter().chain([expression.as_str()])).await?;

@@ -10,8 +10,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::rollout::state::{Report, Standing, State};
+use crate::rollout::state::{Heard, Report, Rollout, Standing, State};
 use crate::store::{ManifestRecord, Store};
+use floe_proto::time::Timestamp;
 
 #[path = "roles_tests.rs"]
 mod roles;

@@ -17,11 +17,13 @@
 //! | `sentences` | why it stands where it does, in words (pure) | state |
 //! | [`ports`] | what is needed of the world (traits) | state |
 //! | [`handle`] | what others can ask and say: [`Rollouts`] | ports |
+//! | `draft` | what will be so once it is stored | ports, handle, step |
 //! | [`drive`] | the one task that owns all running rollouts | all |
 //!
 //! Promise, held by property tests in `step.rs`: never more than one host is touched
 //! before it has confirmed, and nobody new is after a stop.
 
+mod draft;
 pub mod drive;
 pub mod handle;
 pub mod ports;

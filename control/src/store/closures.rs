@@ -39,6 +39,15 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the NARs of `payload` are on record.
+    pub async fn knows_closure(&self, payload: &Digest) -> Result<bool, Error> {
+        let row = sqlx::query("SELECT nar FROM closure_nars WHERE payload = $1 LIMIT 1")
+            .bind(payload.to_string())
+            .fetch_optional(self.pool())
+            .await?;
+        Ok(row.is_some())
+    }
+
     /// The NARs of `payload` and their lengths; empty where they are not on record.
     pub async fn closure(&self, payload: &Digest) -> Result<Vec<(Digest, u64)>, Error> {
         let rows = sqlx::query("SELECT nar, length FROM closure_nars WHERE payload = $1")
@@ -71,11 +80,14 @@ mod tests {
         let nars: BTreeMap<_, _> =
             (0..450_u64).map(|n| (Digest::of(&n.to_le_bytes()), n + 1)).collect();
         assert_eq!(store.closure(&payload).await.unwrap(), []);
+        assert!(!store.knows_closure(&payload).await.unwrap());
         for _ in 0..2 {
             store.add_closure(&payload, &nars).await.unwrap();
         }
         let found: BTreeMap<_, _> = store.closure(&payload).await.unwrap().into_iter().collect();
         assert_eq!(found, nars);
+        assert!(store.knows_closure(&payload).await.unwrap());
+        assert!(!store.knows_closure(&other).await.unwrap());
 
         let nar = Digest::of(&7_u64.to_le_bytes());
         assert_eq!(store.nar_length(&payload, &nar).await.unwrap(), Some(8));

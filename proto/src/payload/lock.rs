@@ -49,6 +49,21 @@ impl Lock {
         Self { pins: pins.collect() }
     }
 
+    /// A Nix expression for the trees of all URL pins, by name: who evaluates it has them in the
+    /// store. `None` where there are none. Hosts and operators fetch by the same one.
+    pub fn fetching(&self) -> Option<String> {
+        let fetched = self.pins.iter().filter_map(|(name, pin)| match pin {
+            // Neither name, URL nor hash can hold what means something to Nix.
+            Pin::Url { url, sha256 } => Some(format!(
+                "\"{name}\" = builtins.fetchTarball {{ url = \"{url}\"; sha256 = \"{sha256}\"; }}; "
+            )),
+            Pin::Path(_) => None,
+        });
+        let fetched: String = fetched.collect();
+        let expression = format!("builtins.mapAttrs (_: toString) {{ {fetched}}}");
+        (!fetched.is_empty()).then_some(expression)
+    }
+
     /// The lock file's text; the same for the same pins.
     pub fn to_toml(&self) -> String {
         let mut text = format!("schema = {SCHEMA}\n");

@@ -104,7 +104,7 @@ fn kind(app: &App, manifest: &ManifestRecord) -> Result<Kind, Status> {
 /// Reads the closure's list, if that was not done before.
 async fn register(app: &App, manifest: &ManifestRecord) -> Result<(), Status> {
     let payload = manifest.payload;
-    if !app.store.closure(&payload).await.map_err(failure::of_store)?.is_empty() {
+    if app.store.knows_closure(&payload).await.map_err(failure::of_store)? {
         return Ok(());
     }
     // Its length was bounded when the manifest was parsed.
