@@ -80,7 +80,7 @@ enum Command {
 
     /// Delete old generations of the system, and what nobody needs any more
     ///
-    /// The boot menu is written anew where a generation was deleted, before its system goes.
+    /// The boot menu is written anew before anything is taken from the store.
     Gc(Gc),
 
     /// Check a configuration file, and list everything that is wrong with it
@@ -113,7 +113,7 @@ enum Output {
     /// One fact a line
     #[default]
     Text,
-    /// One JSON object
+    /// One JSON document
     Json,
 }
 
