@@ -12,6 +12,7 @@
   ./services/networking/firewall.nix
   ./services/networking/sshd.nix
   ./services/system/dbus.nix
+  ./services/system/nix-daemon.nix
   ./services/web-servers/nginx.nix
   ./system/activation/activation-script.nix
   ./system/activation/pre-switch-check.nix
@@ -22,5 +23,6 @@
   ./system/boot/loader/grub/grub.nix
   ./system/boot/loader/loader.nix
   ./system/boot/systemd.nix
+  ./tasks/auto-upgrade.nix
   ./tasks/network-interfaces.nix
 ]
