@@ -49,4 +49,22 @@ in {
       DevicePolicy = "closed";
       DeviceAllow = ["block-* r"];
     };
+
+  # The control plane listens, asks AWS, and keeps everything below /var/lib/<name>.
+  control = name:
+    common
+    // {
+      StateDirectory = name;
+      StateDirectoryMode = "0700";
+      CapabilityBoundingSet = "";
+      DevicePolicy = "closed";
+      PrivateDevices = true;
+      PrivateUsers = true;
+      ProcSubset = "pid";
+      ProtectProc = "invisible";
+      RestrictAddressFamilies = ["AF_UNIX" "AF_INET" "AF_INET6"];
+      RestrictNamespaces = true;
+      SystemCallFilter = ["@system-service" "~@privileged @resources"];
+      SystemCallErrorNumber = "EPERM";
+    };
 }

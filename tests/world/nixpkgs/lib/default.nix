@@ -29,6 +29,8 @@ let
     concatStrings = concatStringsSep "";
     makeBinPath = concatMapStringsSep ":" (p: "${p}/bin");
     escapeShellArg = s: "'" + builtins.replaceStrings [ "'" ] [ "'\\''" ] (toString s) + "'";
+    splitString = separator: text: filter isString (builtins.split (builtins.replaceStrings [ "." "[" ] [ "\\." "\\[" ] separator) text);
+    toInt = text: let value = builtins.fromJSON text; in if isInt value then value else throw "toInt: Could not convert ${text} to int.";
     hasPrefix = p: s: builtins.substring 0 (builtins.stringLength p) s == p;
     showOption = concatStringsSep ".";
     isDerivation = x: isAttrs x && (x.type or null) == "derivation";
@@ -62,7 +64,7 @@ let
     discharge = defs: concatMap (d:
       if isType "if" d.value then if d.value.condition then discharge [ (d // { value = d.value.content; }) ] else [ ]
       else if isType "merge" d.value then concatMap (v: discharge [ (d // { value = v; }) ]) d.value.contents
-      else if isType "override" d.value then discharge [ (d // { value = d.value.content; prio = d.value.priority; }) ]
+      else if isType "override" d.value then [ (d // { value = d.value.content; prio = d.value.priority; }) ] # Not looked into: what loses need not have a value.
       else if isType "order" d.value then discharge [ (d // { value = d.value.content; order = d.value.priority; }) ]
       else [ d ]) defs;
     winners = defs: let
