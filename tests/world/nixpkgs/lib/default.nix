@@ -36,6 +36,8 @@ let
     inherit concatStringsSep isAttrs isList isString isBool isInt isFunction mapAttrs attrNames attrValues filter elem head tail length foldl' listToAttrs toJSON;
     literalExpression = text: { _type = "literalExpression"; inherit text; };
     mdDoc = id;
+    licenses = import ./licenses.nix;
+    sourceTypes = import ./source-types.nix;
 
     # ---- properties
     mkOverride = priority: content: { _type = "override"; inherit priority content; };
