@@ -10,10 +10,11 @@
   }: let
     each = f:
       nixpkgs.lib.genAttrs ["x86_64-linux" "aarch64-linux"]
-      (system: f (import nixpkgs {
-        inherit system;
-        overlays = [self.overlays.default];
-      }));
+      (system:
+        f (import nixpkgs {
+          inherit system;
+          overlays = [self.overlays.default];
+        }));
   in {
     overlays.default = final: _: import ./nixos/source.nix {pkgs = final;};
 

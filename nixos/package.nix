@@ -1,18 +1,24 @@
 # A released floe-agent, by the hash of its archive (`release`, beside this file, makes it). `url` may be any, since the
 # store path depends on the name that is given here and on the hash alone: a store that has the archive already, such
 # as an image's, downloads nothing.
-{ pkgs, url, sha256 }:
-let
-  archive = builtins.fetchurl { name = "floe-agent.tar.gz"; inherit url sha256; };
+{
+  pkgs,
+  url,
+  sha256,
+}: let
+  archive = builtins.fetchurl {
+    name = "floe-agent.tar.gz";
+    inherit url sha256;
+  };
 in
-pkgs.runCommand "floe-agent"
+  pkgs.runCommand "floe-agent"
   {
     meta = {
       description = "Keeps one NixOS machine on what its fleet signed for it";
       homepage = "https://github.com/fossable/floe";
       license = pkgs.lib.licenses.asl20;
-      sourceProvenance = [ pkgs.lib.sourceTypes.binaryNativeCode ];
-      platforms = [ "x86_64-linux" "aarch64-linux" ];
+      sourceProvenance = [pkgs.lib.sourceTypes.binaryNativeCode];
+      platforms = ["x86_64-linux" "aarch64-linux"];
       mainProgram = "floe-agent";
     };
   }
