@@ -45,6 +45,8 @@ let
           walk order ((snippets.${name} or (throw "attribute '${name}' missing")).deps or [ ]) ++ [ name ]);
       in walk [ ];
     mdDoc = id;
+    licenses = import ./licenses.nix;
+    sourceTypes = import ./source-types.nix;
 
     # ---- properties
     mkOverride = priority: content: { _type = "override"; inherit priority content; };
