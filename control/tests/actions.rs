@@ -25,9 +25,12 @@ fn every_call_of_aws_has_its_actions_and_every_action_its_call() {
     let mut called = BTreeSet::new();
     for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
         let code = code(&fs::read_to_string(&file).unwrap());
+        let names: BTreeSet<_> = code.split(|c| !char::is_alphanumeric(c) && c != '_').collect();
         for (service, calls) in &sdks {
-            for (how, operation) in calls {
-                if !how.iter().any(|how| code.contains(how.as_str())) {
+            for Called { name, how, operation } in calls {
+                // Looked up first, since an SDK has hundreds.
+                let is_named = names.contains(name.as_str());
+                if !is_named || !how.iter().any(|how| code.contains(how.as_str())) {
                     continue;
                 }
                 called.insert((*service, operation.as_str()));
@@ -72,11 +75,18 @@ fn the_policies_of_the_documentation_are_what_floe_prints() {
     }
 }
 
-/// What a call of an operation looks like, without blanks, and which operation it is.
-type Calls = Vec<(Vec<String>, String)>;
+/// What can be called of an SDK.
+struct Called {
+    /// The method.
+    name: String,
+    /// What its calls look like, without blanks.
+    how: Vec<String>,
+    /// What AWS is asked for by it.
+    operation: String,
+}
 
 /// The SDKs that floe has, and what can be called of each.
-fn sdks() -> BTreeMap<&'static str, Calls> {
+fn sdks() -> BTreeMap<&'static str, Vec<Called>> {
     let metadata = metadata();
     let mut sdks = BTreeMap::new();
     for name in dependencies("floe") {
@@ -93,21 +103,22 @@ fn sdks() -> BTreeMap<&'static str, Calls> {
     sdks
 }
 
-fn calls(sdk: &Path) -> Calls {
+fn calls(sdk: &Path) -> Vec<Called> {
     let mut calls = Vec::new();
     for (name, text) in files(&sdk.join("client")) {
         if text.contains(&format!("pub fn {name}(&self)")) {
             // On a client; as a function of its type; by a builder of its input, or its errors.
             let how =
                 [format!(".{name}()"), format!("Client::{name}("), format!("operation::{name}::")];
-            calls.push((how.into(), name));
+            calls.push(Called { name: name.clone(), how: how.into(), operation: name });
         }
     }
     // Who waits asks, again and again.
     for (name, text) in files(&sdk.join("waiters")) {
         let Some((_, asked)) = text.split_once("inner: crate::operation::") else { continue };
         let operation = asked.split_once("::").unwrap().0;
-        calls.push((vec![format!(".wait_until_{name}(")], operation.to_owned()));
+        let (name, operation) = (format!("wait_until_{name}"), operation.to_owned());
+        calls.push(Called { how: vec![format!(".{name}(")], name, operation });
     }
     calls
 }

@@ -12,6 +12,8 @@ use crate::pages;
 /// What a package would install.
 pub(crate) struct Pages {
     directory: TempDir,
+    /// As it was given, and with all that clap makes of it.
+    given: clap::Command,
     command: clap::Command,
 }
 
@@ -19,9 +21,10 @@ impl Pages {
     pub(crate) fn of(command: clap::Command) -> Self {
         let directory = tempfile::tempdir().unwrap();
         pages::write(command.clone(), directory.path()).unwrap();
+        let given = command.clone();
         let mut command = command.disable_help_subcommand(true);
         command.build();
-        Self { directory, command }
+        Self { directory, given, command }
     }
 
     /// Each command that can be seen has a page with what its help has, and nothing else has one.
@@ -80,7 +83,7 @@ impl Pages {
     /// The same, whenever and wherever they are made.
     pub(crate) fn are_reproducible(&self) {
         let other = tempfile::tempdir().unwrap();
-        pages::write(self.command.clone(), other.path()).unwrap();
+        pages::write(self.given.clone(), other.path()).unwrap();
         let differ = Command::new("diff")
             .args(["--recursive", "--brief"])
             .args([self.directory.path(), other.path()])
@@ -98,9 +101,9 @@ impl Pages {
         // As bash does it when the tab key is hit.
         let typed = r#"
             source "$1"; shift
-            [[ $(complete -p "$1") == *" -F _$1 "* ]] || exit 9
+            completes=$(complete -p "$1") && completes=${completes#* -F }
             COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-            "_$1" "$1" "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"
+            "${completes%% *}" "$1" "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"
             printf '%s\n' "${COMPREPLY[@]}""#;
         let Output { status, stdout, stderr } = Command::new("bash")
             .args(["-c", typed, "bash"])
