@@ -12,7 +12,7 @@ WITH_HOSTS := $(if $(AS_ROOT),--config 'target."cfg(unix)".runner = "$(AS_ROOT)"
 
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo test bench chaos lint guards catalogue fuzz world build
+.PHONY: help demo test bench chaos lint guards catalogue fuzz release world build
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -56,6 +56,10 @@ fuzz: ## Ten minutes for each fuzz target (fuzz/README.md); ONLY=root for some
 	  TMPDIR=$$([ -w /dev/shm ] && echo /dev/shm || echo /tmp) cargo +nightly fuzz run $$target corpus/$$target seeds/$$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -dict=documents.dict -print_final_stats=1
 	done
+
+release: ## The agent for both systems, static, and the modules, into dist/; BASE_URL=https://…
+	@for system in x86_64-linux aarch64-linux; do nixos/release $$system dist $(BASE_URL); done
+	nixos/release --modules dist $(BASE_URL)
 
 world:
 	@$(AS_ROOT) tests/world/prepare >/dev/null

@@ -12,6 +12,7 @@
 //!   becomes signed bytes.
 //! * [`serve`]: the control plane's edge; [`store`], [`objects`], [`enrol`]: what it keeps;
 //!   [`operator`]: who may change it; [`trust`]: whose signatures count.
+//! * `supervisor`: what systemd is told of a control plane.
 //! * [`rollout`]: which host gets what, when; [`session`]: live agents.
 
 pub mod aws;
@@ -29,5 +30,6 @@ pub mod serve;
 pub mod session;
 pub mod signing;
 pub mod store;
+mod supervisor;
 pub mod telemetry;
 pub mod trust;

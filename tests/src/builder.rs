@@ -21,8 +21,9 @@ impl Operator {
     pub async fn who_builds(&self) -> Self {
         let base = script::run(&mut Command::new(script::world_script("prepare"))).await;
         let operator = Self { builder: Some(Builder { base: base.into() }), ..self.clone() };
-        let agent = script::agent();
-        operator.types(&["nix-store", "--add-fixed", "sha256", agent.to_str().unwrap()]).await;
+        let pack = script::world_script("release");
+        let archive = script::run(Command::new(pack).arg(script::agent())).await;
+        operator.types(&["nix-store", "--add-fixed", "sha256", &archive]).await;
         operator
     }
 

@@ -24,6 +24,7 @@
 //! | [`operator`] | the real `floe`, typed at |
 //! | [`builder`] | the operator's machine, where it has Nix |
 //! | [`control_plane`] | the real `floe serve` |
+//! | [`hosted`] | the same on a machine of its own, by its NixOS module |
 //! | [`host`] | a machine with the real `floe-agent` |
 //! | [`aws`] | the metadata service and EC2's API, where a story wants them |
 //! | [`attacker`] | who owns the control plane, or the bucket |
@@ -48,6 +49,7 @@ pub mod chaos;
 pub mod control_plane;
 pub mod guards;
 pub mod host;
+pub mod hosted;
 pub mod operator;
 pub mod repository;
 pub mod script;

@@ -162,6 +162,11 @@ impl Finished {
 }
 
 impl Rollout {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        text(&self.0, "id")
+    }
+
     /// `running`, `done`, `stopped` or `superseded`.
     pub fn state(&self) -> &str {
         text(&self.0, "state")

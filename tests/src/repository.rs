@@ -19,19 +19,23 @@ impl Repository {
     /// Makes the repository `name` in the world: the template, and a fleet of its
     /// own, with keys and trust root from `floe init`.
     pub async fn create(world: &Path, name: &str) -> Self {
+        let credentials = control_plane::data(world).join("operator/admin");
+        Self::create_for(world, name, URL, credentials.to_str().unwrap()).await
+    }
+
+    /// The same for a control plane at `server`, whose first operator's credentials will lie in
+    /// `credentials`.
+    pub async fn create_for(world: &Path, name: &str, server: &str, credentials: &str) -> Self {
         let path = world.join(name);
-        script::run(
-            Command::new(script::world_script("fleet")).arg(&path).arg(script::agent()).arg(URL),
-        )
-        .await;
+        let mut fleet = Command::new(script::world_script("fleet"));
+        script::run(fleet.arg(&path).arg(script::agent()).arg(server)).await;
         script::run(
             Command::new(script::floe()).args(["init", "fossable.org", "--dir"]).arg(&path),
         )
         .await;
         let repository = Self { path };
-        let credentials = control_plane::data(world).join("operator/admin");
-        repository.edit("floe.toml", "https://127.0.0.1:7443", URL);
-        repository.edit("floe.toml", ".floe/operator/admin", credentials.to_str().unwrap());
+        repository.edit("floe.toml", "https://127.0.0.1:7443", server);
+        repository.edit("floe.toml", ".floe/operator/admin", credentials);
         repository
     }
 

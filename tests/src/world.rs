@@ -240,18 +240,17 @@ impl World {
         if let Some((_, image)) = self.images.iter().find(|(known, _)| known == role) {
             return image.clone();
         }
-        let base = script::run(&mut Command::new(script::world_script("prepare"))).await;
-        let image = script::run(
-            Command::new(script::world_script("image"))
-                .arg(base)
-                .arg(script::agent())
-                .arg(self.repository.path())
-                .arg(role),
-        )
-        .await;
+        let image = image(&self.repository, role).await;
         self.images.push((role.to_owned(), image.clone()));
         image
     }
+}
+
+/// Makes the image of a role of `repository`, or finds it.
+pub(crate) async fn image(repository: &Repository, role: &str) -> String {
+    let base = script::run(&mut Command::new(script::world_script("prepare"))).await;
+    let mut image = Command::new(script::world_script("image"));
+    script::run(image.arg(base).arg(script::agent()).arg(repository.path()).arg(role)).await
 }
 
 impl Drop for Ground {
@@ -281,7 +280,7 @@ pub fn image_id(role: &str) -> String {
     format!("ami-{}", &Digest::of(role.as_bytes()).to_string()[..17])
 }
 
-fn net(world: &Path) -> Command {
+pub(crate) fn net(world: &Path) -> Command {
     let mut command = Command::new(script::world_script("net"));
     command.env("FLOE_WORLD", world);
     command

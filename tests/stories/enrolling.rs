@@ -11,7 +11,7 @@ use crate::{MAIL, WWW, version};
 async fn world() -> World {
     let world = World::on_ec2().await;
     for role in [WWW, MAIL] {
-        world.repository.change(role, "  services.floe-agent.attestation = \"aws-iid\";");
+        world.repository.change(role, "  services.floe-agent.settings.attestation = \"aws-iid\";");
     }
     world.add_image(WWW).await;
     world
@@ -46,7 +46,7 @@ async fn an_instance_of_our_image_becomes_a_host_by_itself_and_is_pushed_to() {
 
     let host = &world.hosts[0];
     assert_eq!(host.agent_status().await["host"], host.id().as_str());
-    let iid = "  services.floe-agent.attestation = \"aws-iid\";";
+    let iid = "  services.floe-agent.settings.attestation = \"aws-iid\";";
     world.repository.change(WWW, &format!("{iid}\n{}", version(1)));
     let rollout = world.push(WWW).await.succeeded().rollout();
     assert_eq!(rollout.host(&host.id()).state(), "confirmed");

@@ -26,6 +26,7 @@ mod rebooting;
 mod rolling_back;
 mod rolling_out;
 mod trusting;
+mod units;
 
 /// The role of the website, which answers on 127.0.0.1:8080/healthz.
 const WWW: &str = "www.fossable.org";

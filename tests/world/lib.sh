@@ -29,6 +29,16 @@ fingerprint() {
   done | sha256sum | cut -c1-20
 }
 
+# The archive of an agent, as `nixos/release` packs it, under the name that nixos/package.nix gives it in the store. It
+# is the same for the same binary, and made once.
+agent_archive() {
+  local folder
+  folder=$cache/release-$(sha256sum <"$1" | cut -c1-16)
+  [ -e "$folder/floe-agent.tar.gz" ] || "$repository/nixos/release" --pack "$1" "$(uname -m)-linux" "$folder/floe-agent.tar.gz"
+  touch "$folder"
+  printf '%s\n' "$folder/floe-agent.tar.gz"
+}
+
 # locked FILE CMD… : only one process at a time; the lock goes with the process.
 locked() {
   local file=$1

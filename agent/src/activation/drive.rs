@@ -203,7 +203,8 @@ impl<M: Machine, J: Journal, C: Clock, R, T: Tell> Ports<M, J, C, R, T> {
         };
         if let (Some(phase), Some(manifest)) = (next.phase.name(), manifest) {
             info!(
-                activation:% = activation, serial:% = manifest.serial, phase:% = phase;
+                rollout = next.rollout(), activation:% = activation, serial:% = manifest.serial,
+                phase:% = phase;
                 "phase changed",
             );
             let why = next.phase.why().unwrap_or_default();

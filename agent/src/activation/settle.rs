@@ -17,6 +17,15 @@ use super::state::{
 const MAX_REMEMBERED: usize = 8;
 
 impl State {
+    /// On whose behalf the activation in flight is, or the one that ended last was.
+    pub(super) fn rollout(&self) -> &str {
+        match (self.phase.order(), &self.settled) {
+            (Some(order), _) => &order.rollout,
+            (None, Some(settled)) => &settled.rollout,
+            (None, None) => "",
+        }
+    }
+
     pub(super) fn at(self, phase: Phase) -> Self {
         Self { phase, ..self }
     }

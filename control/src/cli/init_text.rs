@@ -85,9 +85,10 @@ pub(super) fn agent_example(fleet: &Fleet, role: &Role) -> String {
 
   services.floe-agent = {{
     enable = true;
-    # The agent's binary, statically linked, where hosts can download it, and its SHA-256.
+    # The agent's release for the hosts' system, where they can download it; nixos/release of floe's
+    # repository makes it and prints this.
     release = {{
-      url = "https://…/floe-agent";
+      url = "https://…/floe-agent-VERSION-x86_64-linux.tar.gz";
       sha256 = "…";
     }};
     settings = {{

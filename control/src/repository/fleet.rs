@@ -23,7 +23,7 @@
 //! key = "keys/ada.pem"             # with which key; without it, with what signs bundles
 //! ```
 //!
-//! `[aws]`, which instances of EC2 may enrol, is in [`super::aws`].
+//! `[aws]`, which instances of EC2 may enrol, is in [`super::aws`]; `[serve]` in [`super::serve`].
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,7 @@ use serde::Deserialize;
 use super::aws::RawAws;
 use super::duration::Span;
 use super::error::Error;
+use super::serve::ServeFile;
 use super::toml_file;
 use crate::enrol::attest::AwsConfig;
 
@@ -62,6 +63,8 @@ pub struct FleetFile {
     pub host_lifetime: Option<Span>,
     /// Whose instances of EC2 may enrol.
     pub aws: AwsConfig,
+    /// Where the control plane keeps things and is reached.
+    pub serve: ServeFile,
 }
 
 /// What signs bundles: all of these do.
@@ -116,6 +119,7 @@ impl FleetFile {
                 login_key: raw.operator.key,
                 host_lifetime: raw.certificates.host_lifetime,
                 aws,
+                serve: raw.serve,
             }),
             Ok(_) | Err(()) => Err(toml_file::wrong(path, faults)),
         }
@@ -148,6 +152,8 @@ struct Raw {
     certificates: Certificates,
     #[serde(default)]
     aws: RawAws,
+    #[serde(default)]
+    serve: ServeFile,
 }
 
 #[derive(Default, Deserialize)]
@@ -288,6 +294,19 @@ mod tests {
         for bad in ["9s", "91d"] {
             assert!(with(bad).unwrap_err().contains("from 10s to 90d"), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_control_plane_is_told_where_to_listen() {
+        let serve = |text: &str| parse(&format!("{LEAST}{text}")).map(|file| file.serve);
+        let all = "[serve]\ndata = '/d'\nlisten = '[::]:1'\npublic_url = 'https://x'\n\
+                   objects_listen = '127.0.0.1:2'\nobjects_url = 'https://y'";
+        let file = serve(all).unwrap();
+        assert_eq!(file.listen, "[::]:1".parse().ok());
+        assert_eq!(file.objects_url.as_deref(), Some("https://y"));
+        assert_eq!(serve("").unwrap(), ServeFile::default());
+        let fault = serve("[serve]\nlisten = '7443'").unwrap_err();
+        assert!(fault.contains("line 4: invalid socket address"), "{fault}");
     }
 
     #[test]

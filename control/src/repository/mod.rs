@@ -16,6 +16,7 @@ mod error;
 mod fleet;
 mod host;
 mod locate;
+mod serve;
 mod toml_file;
 
 pub use duration::{InvalidSpan, Span};
@@ -24,3 +25,4 @@ pub(crate) use fleet::server_fault;
 pub use fleet::{DEFAULT_KEY, FILE as FLEET_FILE, FleetFile, SignerEntry, Signing};
 pub use host::{FILE as HOST_FILE, HostFile};
 pub use locate::{HOSTS, LOCK_FILE, PROPOSAL_FILE, Repository, TRUST_FILE, read_trust};
+pub use serve::ServeFile;

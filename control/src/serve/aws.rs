@@ -21,23 +21,30 @@ pub struct Aws {
 impl Aws {
     /// Puts them together; fails where a region could never be judged.
     pub(super) async fn open(config: &AwsConfig) -> Result<Self, Error> {
-        let mut certificates = Certificates::bundled().map_err(Error::Bundled)?;
-        for (region, path) in &config.certificates {
-            let pem = tokio::fs::read(path)
-                .await
-                .map_err(|source| Error::Read { path: path.clone(), source })?;
-            certificates
-                .trust(region, &pem)
-                .map_err(|source| Error::Certificate { path: path.clone(), source })?;
-        }
-        for region in &config.policy.regions {
-            if !certificates.know(region) {
-                return Err(Error::NoCertificate { region: region.clone() });
-            }
-        }
+        let certificates = certificates(config).await?;
         let instances = Ec2::new(config.endpoint.as_deref()).await;
         Ok(Self { certificates, policy: config.policy.clone(), instances })
     }
+}
+
+/// Whose signatures count: AWS's own certificates and those that `config` adds, at least one
+/// for each Region.
+pub(super) async fn certificates(config: &AwsConfig) -> Result<Certificates, Error> {
+    let mut certificates = Certificates::bundled().map_err(Error::Bundled)?;
+    for (region, path) in &config.certificates {
+        let pem = tokio::fs::read(path)
+            .await
+            .map_err(|source| Error::Read { path: path.clone(), source })?;
+        certificates
+            .trust(region, &pem)
+            .map_err(|source| Error::Certificate { path: path.clone(), source })?;
+    }
+    for region in &config.policy.regions {
+        if !certificates.know(region) {
+            return Err(Error::NoCertificate { region: region.clone() });
+        }
+    }
+    Ok(certificates)
 }
 
 /// Why instances could not be judged.

@@ -15,6 +15,7 @@ pub mod auth;
 pub mod aws;
 mod begun;
 mod bucket;
+mod check;
 pub mod config;
 pub mod first;
 mod gate;
@@ -27,5 +28,6 @@ pub mod roster;
 mod table;
 pub mod tls;
 
+pub use check::check;
 pub use config::ServeConfig;
 pub use listen::{Bound, Error, serve, terminated};

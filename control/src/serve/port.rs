@@ -28,13 +28,33 @@ impl Port {
         })?;
         let address =
             listener.local_addr().map_err(|error| Error::Bind { what, address, error })?;
-        let url = match url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None if address.ip().is_unspecified() => return Err(Error::NoUrl { what, address }),
-            None => format!("https://{address}"),
-        };
+        let url = url_of(what, address, url)?;
         Ok(Self { listener, url, address })
     }
+}
+
+/// How others reach `address`, by `url` or else by itself.
+pub(super) fn url_of(
+    what: &'static str,
+    address: SocketAddr,
+    url: Option<&str>,
+) -> Result<String, Error> {
+    match url {
+        Some(url) => Ok(url.trim_end_matches('/').to_owned()),
+        None if address.ip().is_unspecified() => Err(Error::NoUrl { what, address }),
+        None => Ok(format!("https://{address}")),
+    }
+}
+
+/// The name or the address that `url` has for us.
+pub(super) fn host(url: &str) -> Result<String, Error> {
+    let invalid = || Error::Url { url: url.to_owned() };
+    let uri: Uri = url.parse().map_err(|_| invalid())?;
+    if uri.scheme_str() != Some("https") {
+        return Err(invalid());
+    }
+    let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(invalid)?;
+    Ok(host.trim_matches(['[', ']']).to_ascii_lowercase())
 }
 
 /// The names in the control plane's certificate: those of its URLs, where it
@@ -42,13 +62,7 @@ impl Port {
 pub(super) fn names(ports: &[&Port]) -> Result<Vec<SanType>, Error> {
     let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     for port in ports {
-        let invalid = || Error::Url { url: port.url.clone() };
-        let uri: Uri = port.url.parse().map_err(|_| invalid())?;
-        if uri.scheme_str() != Some("https") {
-            return Err(invalid());
-        }
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(invalid)?;
-        hosts.push(host.trim_matches(['[', ']']).to_ascii_lowercase());
+        hosts.push(host(&port.url)?);
         if !port.address.ip().is_unspecified() {
             hosts.push(port.address.ip().to_string());
         }
@@ -107,10 +121,12 @@ impl Error {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Bind { .. } => {
-                "stop who uses it, or choose others with --listen and --objects-listen"
+                "stop who uses it, or choose others with --listen and --objects-listen, or in [serve] of floe.toml"
             }
-            Self::NoUrl { .. } => "say --public-url and --objects-url",
-            Self::Url { .. } => "correct --public-url or --objects-url",
+            Self::NoUrl { .. } => {
+                "say --public-url and --objects-url, or `public_url` and `objects_url` in [serve] of floe.toml"
+            }
+            Self::Url { .. } => "correct --public-url or --objects-url, or [serve] of floe.toml",
         }
     }
 }

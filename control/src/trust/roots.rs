@@ -86,11 +86,7 @@ impl Roots {
         file: &[u8],
         now: Timestamp,
     ) -> Result<Self, Error<R::Error>> {
-        let pinned = verify::pinned_root(file).map_err(Error::File)?;
-        if pinned.fleet != *fleet {
-            let (root, config) = (pinned.fleet.clone(), fleet.clone());
-            return Err(Error::OtherFleet { config, root });
-        }
+        let pinned = pinned(fleet, file)?;
         let mut recorded = records.roots().await.map_err(Error::Records)?.into_iter();
         let known = match recorded.next() {
             Some(first) => recall(first, recorded)?,
@@ -225,6 +221,23 @@ impl Roots {
         }
         Ok(())
     }
+}
+
+/// The trust root in `file`, which must be that of `fleet`.
+///
+/// # Errors
+///
+/// [`Error::File`] where it is not signed by its own root keys, [`Error::OtherFleet`].
+pub fn pinned<E: std::error::Error + 'static>(
+    fleet: &Fleet,
+    file: &[u8],
+) -> Result<Verified<Root>, Error<E>> {
+    let pinned = verify::pinned_root(file).map_err(Error::File)?;
+    if pinned.fleet != *fleet {
+        let (root, config) = (pinned.fleet.clone(), fleet.clone());
+        return Err(Error::OtherFleet { config, root });
+    }
+    Ok(pinned)
 }
 
 impl Trust for Roots {

@@ -7,13 +7,14 @@ let
   sh = "/bin/sh";
   toolPath = "/usr/bin:/bin:/usr/sbin:/sbin";
 
-  runCommand = name: env: script: derivation (env // {
+  # `meta` is no part of what is built (pkgs/stdenv/generic/make-derivation.nix).
+  runCommand = name: env: script: derivation (removeAttrs env [ "meta" ] // {
     inherit name system;
     builder = sh;
     args = [ "-ec" "export PATH=${toolPath}; ${script}" ];
     preferLocalBuild = true;
     allowSubstitutes = false;
-  });
+  }) // { meta = env.meta or { }; };
 
   # A package of the base system: its programs are links to those in /usr.
   fromBase = name: programs: runCommand name { } ''

@@ -29,13 +29,24 @@ let
     concatStrings = concatStringsSep "";
     makeBinPath = concatMapStringsSep ":" (p: "${p}/bin");
     escapeShellArg = s: "'" + builtins.replaceStrings [ "'" ] [ "'\\''" ] (toString s) + "'";
+    splitString = separator: text: filter isString (builtins.split (builtins.replaceStrings [ "." "[" ] [ "\\." "\\[" ] separator) text);
+    toInt = text: let value = builtins.fromJSON text; in if isInt value then value else throw "toInt: Could not convert ${text} to int.";
     hasPrefix = p: s: builtins.substring 0 (builtins.stringLength p) s == p;
     showOption = concatStringsSep ".";
     isDerivation = x: isAttrs x && (x.type or null) == "derivation";
     versionAtLeast = a: b: builtins.compareVersions a b >= 0;
     inherit concatStringsSep isAttrs isList isString isBool isInt isFunction mapAttrs attrNames attrValues filter elem head tail length foldl' listToAttrs toJSON;
     literalExpression = text: { _type = "literalExpression"; inherit text; };
+    # Snippets with an order (lib/strings-with-deps.nix).
+    stringAfter = deps: text: { inherit deps text; };
+    noDepEntry = stringAfter [ ];
+    textClosureList = snippets: let
+        walk = foldl' (order: name: if elem name order then order else
+          walk order ((snippets.${name} or (throw "attribute '${name}' missing")).deps or [ ]) ++ [ name ]);
+      in walk [ ];
     mdDoc = id;
+    licenses = import ./licenses.nix;
+    sourceTypes = import ./source-types.nix;
 
     # ---- properties
     mkOverride = priority: content: { _type = "override"; inherit priority content; };
@@ -55,7 +66,7 @@ let
     discharge = defs: concatMap (d:
       if isType "if" d.value then if d.value.condition then discharge [ (d // { value = d.value.content; }) ] else [ ]
       else if isType "merge" d.value then concatMap (v: discharge [ (d // { value = v; }) ]) d.value.contents
-      else if isType "override" d.value then discharge [ (d // { value = d.value.content; prio = d.value.priority; }) ]
+      else if isType "override" d.value then [ (d // { value = d.value.content; prio = d.value.priority; }) ] # Not looked into: what loses need not have a value.
       else if isType "order" d.value then discharge [ (d // { value = d.value.content; order = d.value.priority; }) ]
       else [ d ]) defs;
     winners = defs: let
@@ -130,7 +141,7 @@ let
         extra = if explicit then attrNames (removeAttrs v [ "_file" "key" "imports" "options" "config" "disabledModules" "meta" "freeformType" ]) else [ ];
       in if !isAttrs v then throw "module `${file}' does not look like a module (a ${typeOf v})"
          else if extra != [ ] then throw "Module `${file}' has an unsupported attribute `${head extra}'. This is caused by introducing a top-level `config' or `options' attribute. Add configuration attributes immediately on the top level instead, or move all of them (namely: ${concatStringsSep " " extra}) into the explicit `config' attribute."
-         else { key = if isFile then file else null; inherit file; options = v.options or { }; config = cfg; imports = v.imports or [ ]; };
+         else { key = if isFile then file else null; inherit file; options = v.options or { }; config = cfg; imports = v.imports or [ ]; freeform = v.freeformType or null; };
       closure = seen: todo: if todo == [ ] then [ ] else let
           h = head todo; k = if isPath h.m || isString h.m then toString h.m else null;
         in if k != null && elem k seen then closure seen (tail todo)
@@ -147,14 +158,19 @@ let
                      all' = optional (o ? default) { file = (head opts).file; value = mkOptionDefault o.default; } ++ defsN;
                      v = evalDefs t here all'; r = if o ? apply then o.apply v else v;
                      ro = if (o.readOnly or false) && length (discharge defsN) > 1 then throw "The option `${showOption here}' is read-only, but it's set multiple times." else r;
-                 in { value = ro; opt = o // { loc = here; isDefined = defsN != [ ]; value = ro; definitions = map (d: d.value) (discharge defsN); files = map (d: d.file) defsN; }; unmatched = [ ]; })
+                 in { value = ro; opt = o // { loc = here; declarations = map (d: d.file) opts; isDefined = defsN != [ ]; value = ro; definitions = map (d: d.value) (discharge defsN); files = map (d: d.file) defsN; }; unmatched = [ ]; })
                else let s = tree here ds defsN; in { value = s.config; opt = s.options; inherit (s) unmatched; });
           bad = filter (n: !(elem n names) && discharge z.${n} != [ ]) (attrNames z);
         in { config = mapAttrs (_: r: r.value) res; options = mapAttrs (_: r: r.opt) res;
              unmatched = map (n: { loc = loc ++ [ n ]; defs = discharge z.${n}; }) bad ++ concatMap (n: res.${n}.unmatched) names; };
       top = tree prefix (map (m: { inherit (m) file; value = m.options; }) loaded) (map (m: { inherit (m) file; value = m.config; }) loaded);
-      unchecked = top.config; options = top.options;
-      checked = if top.unmatched == [ ] then true else let u = head top.unmatched; in throw "The option `${showOption u.loc}' does not exist. Definition values:${showDefs u.defs}";
+      # What no option declares is the free form's, if there is one (lib/modules.nix, `freeformConfig`).
+      forms = filter (f: f != null) (map (m: m.freeform) loaded);
+      below = loc: genList (i: elemAt loc (i + length prefix)) (length loc - length prefix);
+      free = if forms == [ ] || top.unmatched == [ ] then { } else (head forms).merge prefix
+        (concatMap (u: map (d: d // { value = setAttrByPath (below u.loc) d.value; }) u.defs) top.unmatched);
+      unchecked = recursiveUpdate free top.config; options = top.options;
+      checked = if top.unmatched == [ ] || forms != [ ] then true else let u = head top.unmatched; in throw "The option `${showOption u.loc}' does not exist. Definition values:${showDefs u.defs}";
     in { config = seq checked (removeAttrs unchecked [ "_module" ]); inherit options; type = types.submodule modules; };
   };
 in lib

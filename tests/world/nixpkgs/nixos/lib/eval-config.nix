@@ -5,11 +5,12 @@ let
   pkgs = import ../.. { inherit system; };
   arguments = {
     _file = "eval-config.nix";
-    config._module.args = { inherit pkgs; modulesPath = toString ../modules; };
+    config._module.args = { inherit pkgs; };
   };
   result = lib.evalModules {
     modules = import ../modules/module-list.nix ++ [ arguments ] ++ modules;
-    inherit specialArgs;
+    # So that it can be used in imports (nixos/lib/eval-config-minimal.nix).
+    specialArgs = { modulesPath = toString ../modules; } // specialArgs;
   };
   failed = map (x: x.message) (lib.filter (x: !x.assertion) result.config.assertions);
   config =

@@ -12,15 +12,19 @@
   ./services/networking/firewall.nix
   ./services/networking/sshd.nix
   ./services/system/dbus.nix
+  ./services/system/nix-daemon.nix
   ./services/web-servers/nginx.nix
   ./system/activation/activation-script.nix
   ./system/activation/pre-switch-check.nix
   ./system/activation/switchable-system.nix
   ./system/activation/top-level.nix
   ./system/boot/etc.nix
+  ./system/boot/grow-partition.nix
   ./system/boot/kernel.nix
   ./system/boot/loader/grub/grub.nix
   ./system/boot/loader/loader.nix
   ./system/boot/systemd.nix
+  ./system/boot/systemd/tmpfiles.nix
+  ./tasks/auto-upgrade.nix
   ./tasks/network-interfaces.nix
 ]

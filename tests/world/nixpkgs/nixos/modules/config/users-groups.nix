@@ -63,6 +63,6 @@ in
   };
   config = {
     users.users.root = { uid = mkDefault 0; group = mkDefault "root"; home = mkDefault "/root"; };
-    system.activationScripts.users = ensure + concatMapStrings declare (attrValues config.users.users);
+    system.activationScripts.users.text = ensure + concatMapStrings declare (attrValues config.users.users);
   };
 }

@@ -8,6 +8,7 @@ with lib;
       assertion = config.ec2.hvm;
       message = "Paravirtualized EC2 instances are no longer supported.";
     } ];
+    boot.growPartition = true;
     boot.loader.grub.device = mkDefault (if config.ec2.efi then "nodev" else "/dev/xvda");
     boot.loader.grub.extraConfig = ''
       serial --unit=0 --speed=115200 --word=8 --parity=no --stop=1

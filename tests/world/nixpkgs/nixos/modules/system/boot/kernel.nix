@@ -25,7 +25,6 @@ in
   options.boot = {
     kernelParams = mkOption { type = types.listOf types.str; default = [ ]; };
     consoleLogLevel = mkOption { type = types.int; default = 4; };
-    growPartition = mkOption { type = types.bool; default = true; };
   };
   options.fileSystems = mkOption { type = types.attrsOf types.attrs; default = { }; };
   options.swapDevices = mkOption { type = types.listOf types.attrs; default = [ ]; };

@@ -14,6 +14,7 @@ let
   common = {
     enable = flag true;
     description = mkOption { type = types.str; default = ""; };
+    documentation = names;
     wantedBy = names;
     requiredBy = names;
     wants = names;
@@ -59,6 +60,7 @@ let
 
   unitSection = u: triggered: "[Unit]\n" + lines (nonEmpty {
     Description = u.description;
+    Documentation = u.documentation;
     After = u.after;
     Before = u.before;
     Requires = u.requires;

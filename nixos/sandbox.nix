@@ -1,0 +1,70 @@
+# What the units of floe may do, as systemd.exec(5) has it. Each exception says what needs it.
+let
+  # What neither program does.
+  common = {
+    LockPersonality = true;
+    MemoryDenyWriteExecute = true;
+    NoNewPrivileges = true;
+    PrivateTmp = true;
+    ProtectClock = true;
+    ProtectControlGroups = true;
+    ProtectHome = true;
+    ProtectHostname = true;
+    ProtectKernelLogs = true;
+    ProtectKernelModules = true;
+    ProtectKernelTunables = true;
+    ProtectSystem = "strict";
+    RestrictRealtime = true;
+    RestrictSUIDSGID = true;
+    SystemCallArchitectures = "native";
+    UMask = "0077";
+  };
+in {
+  # The agent is root, since it asks systemd to switch the machine; what it does itself is to write down where it is, to
+  # unpack what was verified, and to move the system profile. Builds, switches and the commands of health checks run in
+  # transient units of their own, which systemd starts outside of this.
+  agent =
+    common
+    // {
+      StateDirectory = "floe";
+      StateDirectoryMode = "0700";
+      # Outcomes of switches are written here by other units, also while the agent is away.
+      RuntimeDirectory = "floe";
+      RuntimeDirectoryMode = "0755";
+      RuntimeDirectoryPreserve = true;
+      ReadWritePaths = [
+        # Profiles and garbage collector's roots, by Nix itself. Not through its daemon: the way back must not need one.
+        "/nix"
+        # The entry of a candidate, chosen for one boot.
+        "-/boot"
+      ];
+      # Nix makes the store writable for itself, in a mount namespace of its own (LocalStore::makeStoreWritable).
+      RestrictNamespaces = "mnt";
+      SystemCallFilter = ["@system-service" "mount" "~@keyring @memlock @resources @setuid"];
+      SystemCallErrorNumber = "EPERM";
+      # systemd asks for CAP_SYS_ADMIN of who starts a unit, logind for CAP_SYS_BOOT of who reboots.
+      CapabilityBoundingSet = ["CAP_SYS_ADMIN" "CAP_SYS_BOOT" "CAP_DAC_OVERRIDE" "CAP_FOWNER" "CAP_CHOWN" "CAP_KILL"];
+      RestrictAddressFamilies = ["AF_UNIX" "AF_INET" "AF_INET6" "AF_NETLINK"];
+      # grub-reboot asks grub-probe which disk /boot is on.
+      DevicePolicy = "closed";
+      DeviceAllow = ["block-* r"];
+    };
+
+  # The control plane listens, asks AWS, and keeps everything below /var/lib/<name>.
+  control = name:
+    common
+    // {
+      StateDirectory = name;
+      StateDirectoryMode = "0700";
+      CapabilityBoundingSet = "";
+      DevicePolicy = "closed";
+      PrivateDevices = true;
+      PrivateUsers = true;
+      ProcSubset = "pid";
+      ProtectProc = "invisible";
+      RestrictAddressFamilies = ["AF_UNIX" "AF_INET" "AF_INET6"];
+      RestrictNamespaces = true;
+      SystemCallFilter = ["@system-service" "~@privileged @resources"];
+      SystemCallErrorNumber = "EPERM";
+    };
+}
