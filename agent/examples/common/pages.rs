@@ -27,16 +27,38 @@ pub(crate) fn write(command: Command, directory: &Path) -> io::Result<()> {
         (Shell::Zsh, "zsh/site-functions", format!("_{name}")),
         (Shell::Fish, "fish/vendor_completions.d", format!("{name}.fish")),
     ] {
-        // It builds the command, with `help` and all below it: none of the pages' business.
-        let (mut command, mut script) = (command.clone(), Vec::new());
-        clap_complete::generate(shell, &mut command, name.as_str(), &mut script);
-        put(&share.join(folder), &file, &script)?;
+        // Each builds the command, with `help` and all below it: none of the pages' business.
+        let (mut seen, mut script) = (seen(&command), Vec::new());
+        clap_complete::generate(shell, &mut seen, name.as_str(), &mut script);
+        let script = String::from_utf8(script).map_err(io::Error::other)?;
+        // clap_complete 4.6 has the name of a program with a hyphen in two ways, and bash then
+        // finds nothing below the first word.
+        let (there, sought) = (name.replace('-', "__subcmd__"), name.replace('-', "__"));
+        let script = script.replace(&there, &sought);
+        put(&share.join(folder), &file, script.as_bytes())?;
     }
 
     let source = format!("floe {}", command.get_version().unwrap_or_default());
     let mut command = command.disable_help_subcommand(true);
     command.build();
     manual(&command, None, &source, &share.join("man/man1"))
+}
+
+/// The command without what is hidden, which bash would be offered all the same. Names are
+/// leaked, since clap takes no others: this program ends soon.
+fn seen(command: &Command) -> Command {
+    let leak = |text: &str| -> &'static str { text.to_owned().leak() };
+    let below = command.get_subcommands().filter(|below| !below.is_hide_set());
+    let mut seen = Command::new(leak(command.get_name()))
+        .args(command.get_arguments())
+        .subcommands(below.map(seen));
+    if let Some(version) = command.get_version() {
+        seen = seen.version(leak(version));
+    }
+    match command.get_about() {
+        Some(about) => seen.about(about.clone()),
+        None => seen,
+    }
 }
 
 /// A page, and one for each command below it that is not hidden.
