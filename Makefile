@@ -12,7 +12,7 @@ WITH_HOSTS := $(if $(AS_ROOT),--config 'target."cfg(unix)".runner = "$(AS_ROOT)"
 
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo test bench chaos lint guards catalogue fuzz release world build
+.PHONY: help demo test bench chaos lint guards catalogue pages fuzz release world build
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,11 @@ guards: ## Take each guard out in turn and see its test fail; ONLY=t013 for some
 
 catalogue: ## Write the names of the tests into docs/catalogue.md
 	@cargo run --quiet -p floe-tests --bin catalogue
+
+pages: ## Manual pages and completions of both programs, into target/pages
+	@for program in floe floe-agent; do
+	  cargo run --quiet -p $$program --example pages -- $${CARGO_TARGET_DIR:-target}/pages
+	done
 
 fuzz: ## Ten minutes for each fuzz target (fuzz/README.md); ONLY=root for some
 	@cd fuzz

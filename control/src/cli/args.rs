@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::context::{Context, Global};
 use super::end::End;
 use super::{
-    audit, bundle, ca, completions, dev, hosts, images, init, keys, login, operators, push,
+    audit, aws, bundle, ca, completions, dev, hosts, images, init, keys, login, operators, push,
     rollout, serve, trust,
 };
 use crate::signing::Environment;
@@ -40,6 +40,8 @@ enum Command {
     Login(login::Login),
     Operators(operators::Operators),
     Audit(audit::Audit),
+    #[command(subcommand)]
+    Aws(aws::Aws),
     #[command(subcommand)]
     Ca(ca::Ca),
     #[command(subcommand)]
@@ -79,6 +81,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<End> {
     match cli.command {
         Command::Push(push) => Box::pin(push.run(&context)).await,
         Command::Rollout(rollout) => Box::pin(rollout.run(&context)).await,
+        Command::Aws(aws) => aws.run(&context),
         Command::Ca(ca) => Box::pin(ca.run(&context)).await,
         Command::Hosts(hosts) => Box::pin(hosts.run(&context)).await,
         Command::Images(images) => Box::pin(images.run(&context)).await,

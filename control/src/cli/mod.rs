@@ -12,6 +12,7 @@
 mod admit;
 mod args;
 mod audit;
+mod aws;
 mod bundle;
 mod ca;
 mod closure;
