@@ -47,6 +47,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Enrol if need be, then stay connected and run what is assigned
+    #[command(after_help = RUN_EXAMPLES)]
     Run,
 
     /// Show who this host is, what it runs and how the last activation ended
@@ -54,6 +55,7 @@ enum Command {
     /// Asks this machine only: works while the control plane cannot be reached. Says also
     /// how often a bundle was tried, what is not tried again, and when the agent tries to
     /// reach the control plane next.
+    #[command(after_help = STATUS_EXAMPLES)]
     Status(Shown),
 
     /// Show how activations ended here, the newest first
@@ -84,12 +86,14 @@ enum Command {
     Gc(Gc),
 
     /// Check a configuration file, and list everything that is wrong with it
+    #[command(after_help = CHECK_EXAMPLES)]
     CheckConfig(CheckConfig),
 
     /// Check that this program can go on from what is on this machine
     ///
     /// Used before a switch: the agent of the new system must be able to read the
     /// configuration, the trust root, the CA and the journal.
+    #[command(after_help = SELFTEST_EXAMPLES)]
     Selftest,
 
     /// Internal: switch to a system and write down how that went
@@ -158,6 +162,25 @@ Examples:
   floe-agent revert
   floe-agent check-config /etc/floe/agent.toml
   journalctl --unit floe-agent FLOE_SERIAL=42";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  systemctl start floe-agent                   # as it is run on a host
+  floe-agent run --config /etc/floe/agent.toml";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  floe-agent status
+  floe-agent status --output json";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  floe-agent check-config
+  floe-agent check-config ./agent.toml";
+
+const SELFTEST_EXAMPLES: &str = "\
+Examples:
+  floe-agent selftest";
 
 /// How long `run` waits before it ends, where it ends for a fault.
 const HOLD_OFF: Duration = Duration::from_secs(3);
@@ -318,6 +341,14 @@ mod tests {
     #[test]
     fn the_commands_are_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:"), "{} has none", command.get_name());
+        }
     }
 
     #[test]
