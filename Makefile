@@ -12,7 +12,7 @@ WITH_HOSTS := $(if $(AS_ROOT),--config 'target."cfg(unix)".runner = "$(AS_ROOT)"
 
 FUZZ_SECONDS ?= 600
 
-.PHONY: help demo test bench chaos lint guards catalogue pages fuzz release world build
+.PHONY: help demo test bench chaos format lint guards catalogue pages fuzz release world build
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,10 @@ bench: world ## Sizes and times, into target/bench.json
 chaos: world build ## Kill agents, guards and switches and cut the power; KILLS=200 SEED=n
 	@cargo run --quiet $(WITH_HOSTS) -p floe-tests --bin chaos -- --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
 
+format: ## Lay out Rust and Nix
+	@cargo fmt --all
+	cargo run --quiet -p floe-tests --bin format_nix
+
 lint: ## Format and clippy, warnings denied
 	@cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets -- --deny warnings
@@ -51,7 +55,7 @@ catalogue: ## Write the names of the tests into docs/catalogue.md
 
 pages: ## Manual pages and completions of both programs, into target/pages
 	@for program in floe floe-agent; do
-	  cargo run --quiet -p $$program --example pages -- $${CARGO_TARGET_DIR:-target}/pages
+	  cargo run --quiet -p $$program --example $$program-pages -- $${CARGO_TARGET_DIR:-target}/pages
 	done
 
 fuzz: ## Ten minutes for each fuzz target (fuzz/README.md); ONLY=root for some

@@ -90,15 +90,13 @@ in {
           control_plane =
             setting types.str "Where the control plane listens for agents: https://NAME[:PORT]. Required."
             "https://floe.example.org:7443";
-          attestation =
-            setting (types.enum ["token" "aws-iid"]) ''
-              How this machine proves who it is when it enrols: by the token in /var/lib/floe/join.toml, or by what EC2
-              signed about it. null: `token`.
-            '' "aws-iid";
-          build_memory_max =
-            setting types.str ''
-              Memory that evaluation and build may use, as systemd's MemoryMax= takes it. null: `75%`.
-            '' "2G";
+          attestation = setting (types.enum ["token" "aws-iid"]) ''
+            How this machine proves who it is when it enrols: by the token in /var/lib/floe/join.toml, or by what EC2
+            signed about it. null: `token`.
+          '' "aws-iid";
+          build_memory_max = setting types.str ''
+            Memory that evaluation and build may use, as systemd's MemoryMax= takes it. null: `75%`.
+          '' "2G";
           build_timeout = setting types.str "How long evaluation and build may take. null: `1h`." "90m";
           min_free_bytes =
             setting types.ints.unsigned "Bytes that must be free in the store before a system is built. null: 1 GiB."

@@ -87,11 +87,10 @@ in {
               example = "10.0.0.5:7444";
               description = "Where payloads are served: an address and a port.";
             };
-            objects_url =
-              setting types.str ''
-                How hosts, operators and this machine itself reach them. null: the name of `server`, and the port of
-                `objects_listen`.
-              '' "https://floe.fossable.org:7444";
+            objects_url = setting types.str ''
+              How hosts, operators and this machine itself reach them. null: the name of `server`, and the port of
+              `objects_listen`.
+            '' "https://floe.fossable.org:7444";
           };
         };
       };

@@ -21,14 +21,11 @@
     ];
   };
 
-  # The example `pages` of a package writes its manual pages and completions, as they are installed, below a folder.
-  hasPages = folder:
-    builtins.pathExists (folder + "/examples/pages.rs")
-    && stdenv.buildPlatform.canExecute stdenv.hostPlatform;
+  # The example <name>-pages of a package writes its manual pages and completions, as they are installed, below a folder.
+  canWritePages = stdenv.buildPlatform.canExecute stdenv.hostPlatform;
 
   build = folder: let
     inherit ((toml (folder + "/Cargo.toml")).package) name description;
-    pages = hasPages folder;
   in
     assert lib.assertMsg (lib.versionAtLeast pkgs.rustc.version workspace.rust-version)
     "floe needs Rust ${workspace.rust-version}, and this nixpkgs has ${pkgs.rustc.version}: take a newer one, or a released floe-agent (nixos/package.nix)";
@@ -39,7 +36,7 @@
         cargoLock.lockFile = ../Cargo.lock;
 
         nativeBuildInputs = [pkgs.installShellFiles];
-        cargoBuildFlags = ["--package" name "--bins"] ++ lib.optionals pages ["--example" "pages"];
+        cargoBuildFlags = ["--package" name "--bins"] ++ lib.optionals canWritePages ["--example" "${name}-pages"];
         # As in .cargo/config.toml, which says why.
         env.AWS_LC_SYS_NO_JITTER_ENTROPY = "1";
 
@@ -47,8 +44,8 @@
         # everything a second time.
         doCheck = false;
 
-        postInstall = lib.optionalString pages ''
-          $(find target -path '*/release/examples/pages' -type f | head -n 1) pages
+        postInstall = lib.optionalString canWritePages ''
+          $(find target -path '*/release/examples/${name}-pages' -type f | head -n 1) pages
           installManPage pages/share/man/man1/*
           installShellCompletion --cmd ${name} \
             --bash pages/share/bash-completion/completions/${name} \

@@ -50,6 +50,7 @@ pub mod control_plane;
 pub mod guards;
 pub mod host;
 pub mod hosted;
+pub mod nix_files;
 pub mod operator;
 pub mod repository;
 pub mod script;

@@ -158,7 +158,7 @@ let
                      all' = optional (o ? default) { file = (head opts).file; value = mkOptionDefault o.default; } ++ defsN;
                      v = evalDefs t here all'; r = if o ? apply then o.apply v else v;
                      ro = if (o.readOnly or false) && length (discharge defsN) > 1 then throw "The option `${showOption here}' is read-only, but it's set multiple times." else r;
-                 in { value = ro; opt = o // { loc = here; declarations = map (d: d.file) opts; isDefined = defsN != [ ]; value = ro; definitions = map (d: d.value) (discharge defsN); files = map (d: d.file) defsN; }; unmatched = [ ]; })
+                 in { value = ro; opt = o // { loc = here; declarations = map (d: d.file) opts; isDefined = defsN != [ ]; value = ro; definitions = map (d: d.value) (discharge defsN); definitionsWithFiles = defsN; files = map (d: d.file) defsN; }; unmatched = [ ]; })
                else let s = tree here ds defsN; in { value = s.config; opt = s.options; inherit (s) unmatched; });
           bad = filter (n: !(elem n names) && discharge z.${n} != [ ]) (attrNames z);
         in { config = mapAttrs (_: r: r.value) res; options = mapAttrs (_: r: r.opt) res;

@@ -18,13 +18,13 @@
   ./system/activation/pre-switch-check.nix
   ./system/activation/switchable-system.nix
   ./system/activation/top-level.nix
-  ./system/boot/etc.nix
   ./system/boot/grow-partition.nix
   ./system/boot/kernel.nix
   ./system/boot/loader/grub/grub.nix
   ./system/boot/loader/loader.nix
   ./system/boot/systemd.nix
   ./system/boot/systemd/tmpfiles.nix
+  ./system/etc/etc.nix
   ./tasks/auto-upgrade.nix
   ./tasks/network-interfaces.nix
 ]

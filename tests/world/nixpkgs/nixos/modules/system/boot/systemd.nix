@@ -102,7 +102,6 @@ in
     package = mkOption { type = types.package; };
     services = mkOption { type = types.attrsOf (types.submodule service); default = { }; };
     timers = mkOption { type = types.attrsOf (types.submodule timer); default = { }; };
-    tmpfiles.rules = mkOption { type = types.listOf types.str; default = [ ]; };
   };
   config = {
     # The base's, under a name of its own.
@@ -122,7 +121,6 @@ in
       timerConfig.OnCalendar = s.startAt;
     }) scheduled;
     environment.etc."systemd/system.conf".text = "[Manager]\n";
-    environment.etc."tmpfiles.d/00-nixos.conf".text = concatStringsSep "\n" config.systemd.tmpfiles.rules + "\n";
     system.build.units = pkgs.runCommand "system-units" { } ''
       mkdir -p $out
       for target in ${concatStringsSep " " upstream}; do ln -s /usr/lib/systemd/system/$target $out/$target; done

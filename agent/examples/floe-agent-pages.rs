@@ -1,7 +1,7 @@
-//! Writes the manual pages and completions of `floe`, as they are installed, below a directory:
-//! `cargo run -p floe --example pages -- DIR`. For packages.
+//! Writes the manual pages and completions of `floe-agent`, as they are installed, below a directory:
+//! `cargo run -p floe-agent --example floe-agent-pages -- DIR`. For packages.
 
-#[path = "../../agent/examples/common/pages.rs"]
+#[path = "common/pages.rs"]
 mod pages;
 
 use std::env;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
-use floe::cli::Cli;
+use floe_agent::cli::Cli;
 
 fn main() -> anyhow::Result<()> {
     let directory = env::args_os().nth(1).context("say where to: pages DIR")?;

@@ -1,7 +1,7 @@
-//! Writes the manual pages and completions of `floe-agent`, as they are installed, below a directory:
-//! `cargo run -p floe-agent --example pages -- DIR`. For packages.
+//! Writes the manual pages and completions of `floe`, as they are installed, below a directory:
+//! `cargo run -p floe --example floe-pages -- DIR`. For packages.
 
-#[path = "common/pages.rs"]
+#[path = "../../agent/examples/common/pages.rs"]
 mod pages;
 
 use std::env;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
-use floe_agent::cli::Cli;
+use floe::cli::Cli;
 
 fn main() -> anyhow::Result<()> {
     let directory = env::args_os().nth(1).context("say where to: pages DIR")?;
