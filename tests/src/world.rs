@@ -112,21 +112,34 @@ impl World {
     ///
     /// Where its image cannot be made, or no token be had.
     pub async fn prepare_host(&mut self, name: &str, role: &str) -> Host {
-        let token = self
-            .operator()
-            .floe(&["hosts", "token", role, "--host", &format!("local-{name}"), "--output", "json"])
-            .await
-            .succeeded()
-            .json();
-        let token = token["token"].as_str().unwrap();
-        let join = self.path().join(format!("{name}.join.toml"));
-        std::fs::write(&join, format!("host = \"local-{name}\"\ntoken = \"{token}\"\n")).unwrap();
-        let image = self.image(role).await;
         let files = vec![
-            format!("{}:/var/lib/floe/join.toml:0600", join.display()),
             format!("{}:/etc/floe/ca.pem:0644", self.ca().display()),
             format!("{}:/etc/floe/trust.json:0644", self.trust_root().display()),
         ];
+        self.prepare_host_from(role, name, role, files).await
+    }
+
+    /// A host of `role` that is off, whose disk has the image of another role, `files` and its
+    /// join token.
+    ///
+    /// # Panics
+    ///
+    /// Where its image cannot be made, or no token be had.
+    pub async fn prepare_host_from(
+        &mut self,
+        image: &str,
+        name: &str,
+        role: &str,
+        mut files: Vec<String>,
+    ) -> Host {
+        let host = format!("local-{name}");
+        let token = ["hosts", "token", role, "--host", &host, "--output", "json"];
+        let token = self.operator().floe(&token).await.succeeded().json();
+        let token = token["token"].as_str().unwrap();
+        let join = self.path().join(format!("{name}.join.toml"));
+        std::fs::write(&join, format!("host = \"{host}\"\ntoken = \"{token}\"\n")).unwrap();
+        files.push(format!("{}:/var/lib/floe/join.toml:0600", join.display()));
+        let image = self.image(image).await;
         Host::new(self.path(), name, &image, files)
     }
 
@@ -227,11 +240,13 @@ impl World {
         all.iter().find(|activation| activation["serial"] == serial).cloned()
     }
 
-    fn ca(&self) -> PathBuf {
+    /// The CA that hosts know the control plane by.
+    pub fn ca(&self) -> PathBuf {
         self.control.data().join("operator/admin/ca.pem")
     }
 
-    fn trust_root(&self) -> PathBuf {
+    /// The fleet's trust root.
+    pub fn trust_root(&self) -> PathBuf {
         self.repository.path().join("trust.json")
     }
 

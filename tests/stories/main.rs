@@ -25,6 +25,7 @@ mod operators;
 mod rebooting;
 mod rolling_back;
 mod rolling_out;
+mod stock_images;
 mod trusting;
 mod units;
 
