@@ -62,10 +62,13 @@ in {
 
     package = mkOption {
       type = types.package;
-      default = import ./package.nix {
-        inherit pkgs;
-        inherit (cfg.release) url sha256;
-      };
+      default =
+        if cfg.release ? url && cfg.release ? sha256
+        then import ./package.nix ({inherit pkgs;} // cfg.release)
+        else
+          throw ''
+            services.floe-agent has no agent: set `release` to the url and the sha256 that nixos/release printed, or `package`.
+          '';
       defaultText = lib.literalExpression "the release of `release`";
       example = lib.literalExpression "pkgs.floe-agent";
       description = "A package with bin/floe-agent.";
@@ -184,6 +187,10 @@ in {
       users.deps = ["floe-secrets"];
     };
 
+    # A system whose disks do not mount would wait for somebody at the console, and the guard below would never run.
+    # nixos/modules/system/boot/emergency-mode.nix
+    systemd.enableEmergencyMode = lib.mkDefault false;
+
     # nixos/modules/system/boot/systemd.nix
     systemd.services = {
       floe-secrets = mkIf usersByUnit {
@@ -209,7 +216,8 @@ in {
         unitConfig = {
           X-StopOnRemoval = false;
           DefaultDependencies = false;
-          RequiresMountsFor = ["/var/lib/floe" "/boot"];
+          # Not /boot: what boots without being asked for is the old system already.
+          RequiresMountsFor = ["/var/lib/floe"];
         };
         after = ["local-fs.target" "dbus.socket"];
         conflicts = ["shutdown.target"];

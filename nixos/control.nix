@@ -71,8 +71,10 @@ in {
         freeformType = toml.type;
         options = {
           fleet = setting types.str "The fleet that is served; its trust root's. Required." "fossable.org";
-          server =
-            setting types.str "How operators and hosts reach it. Required." "https://floe.fossable.org:7443";
+          server = setting types.str ''
+            How operators and hosts reach it; the port is that of `serve.listen`, unless something before this machine
+            forwards another. Required.
+          '' "https://floe.fossable.org:7443";
           serve = {
             listen = mkOption {
               type = types.str;
@@ -122,6 +124,10 @@ in {
       }) ["fleet" "server"]
       ++ [
         {
+          assertion = (cfg.settings.serve.data or data) == data;
+          message = "services.floe.settings.serve.data cannot be chosen: the unit may write to ${data} alone. Mount there what should hold it.";
+        }
+        {
           assertion = !lib.hasPrefix builtins.storeDir (toString cfg.awsCredentialsFile);
           message = ''
             services.floe.awsCredentialsFile is in the Nix store, which everybody can read. Name a file outside of it, as
@@ -131,7 +137,7 @@ in {
       ];
 
     services.floe.settings.serve = {
-      inherit data;
+      data = mkDefault data;
       public_url = mkDefault cfg.settings.server;
       objects_url = mkDefault (
         if cfg.settings.server == null

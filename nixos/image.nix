@@ -27,6 +27,11 @@ in {
   # nixos/modules/virtualisation/amazon-init.nix
   virtualisation.amazon-init.enable = false;
 
+  # Who may send commands by AWS Systems Manager would be root here, around every signature; and since an account can let
+  # all its instances be managed, that needs no role on the instance. amazon-image.nix has it on.
+  # nixos/modules/services/misc/amazon-ssm-agent.nix
+  services.amazon-ssm-agent.enable = lib.mkOverride 90 false;
+
   # An instance may ask for a larger disk than the image has, and a host builds on it.
   # nixos/modules/system/boot/grow-partition.nix
   boot.growPartition = true;
@@ -61,8 +66,8 @@ in {
     }
     {
       # nixos/modules/profiles/headless.nix
-      assertion = parameter "panic=";
-      message = "boot.kernelParams has no panic=; a kernel that panics would stand still instead of going back.";
+      assertion = parameter "panic=" && parameter "boot.panic_on_fail";
+      message = "boot.kernelParams needs panic= and boot.panic_on_fail; a kernel that panics, or finds no disk, would stand still instead of going back.";
     }
   ];
 }

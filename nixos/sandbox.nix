@@ -7,12 +7,10 @@ let
     NoNewPrivileges = true;
     PrivateTmp = true;
     ProtectClock = true;
-    ProtectControlGroups = true;
     ProtectHome = true;
     ProtectHostname = true;
     ProtectKernelLogs = true;
     ProtectKernelModules = true;
-    ProtectKernelTunables = true;
     ProtectSystem = "strict";
     RestrictRealtime = true;
     RestrictSUIDSGID = true;
@@ -22,7 +20,8 @@ let
 in {
   # The agent is root, since it asks systemd to switch the machine; what it does itself is to write down where it is, to
   # unpack what was verified, and to move the system profile. Builds, switches and the commands of health checks run in
-  # transient units of their own, which systemd starts outside of this.
+  # transient units of their own, which systemd starts outside of this. So it keeps a fault of the agent from doing harm;
+  # it does not hold somebody who has taken the agent over, since who may ask systemd may do everything.
   agent =
     common
     // {
@@ -38,6 +37,9 @@ in {
         # The entry of a candidate, chosen for one boot.
         "-/boot"
       ];
+      # Instead of ProtectKernelTunables and ProtectControlGroups, which bring along a /proc of the unit's own
+      # (MountAPIVFS): in a container that may show another boot id than the guard's, and the journal goes by it too.
+      ReadOnlyPaths = ["/proc/sys" "-/proc/sysrq-trigger" "/sys"];
       # Nix makes the store writable for itself, in a mount namespace of its own (LocalStore::makeStoreWritable).
       RestrictNamespaces = "mnt";
       SystemCallFilter = ["@system-service" "mount" "~@keyring @memlock @resources @setuid"];
@@ -61,6 +63,8 @@ in {
       PrivateDevices = true;
       PrivateUsers = true;
       ProcSubset = "pid";
+      ProtectControlGroups = true;
+      ProtectKernelTunables = true;
       ProtectProc = "invisible";
       RestrictAddressFamilies = ["AF_UNIX" "AF_INET" "AF_INET6"];
       RestrictNamespaces = true;

@@ -24,7 +24,7 @@ use rustls::pki_types::CertificateDer;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
 use crate::activation::door::Door;
 use crate::activation::drive::{self, Exit, HAND_OVER_CODE, Ports};
@@ -78,9 +78,20 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     let host = host(&config)?;
     let paths = paths(&config, config_path);
     notify(&[NotifyState::Ready]);
-    // Waits while the dead man's guard goes back; until then a signal just kills.
-    let (journal, Found { state, loss }) = HostJournal::open(RealDisk, &config.state_directory)?;
-    if loss != Loss::None && salvage::go_back(&paths).await?.is_some() {
+    // Waits while the dead man's guard goes back, which may take minutes; until then a signal
+    // just kills.
+    let directory = config.state_directory.clone();
+    let opening = async {
+        let opened = spawn_blocking(move || HostJournal::open(RealDisk, &directory)).await;
+        let (journal, found) = opened.map_err(Error::Died)??;
+        let back = found.loss != Loss::None && salvage::go_back(&paths).await?.is_some();
+        Ok::<_, Error>((journal, found, back))
+    };
+    let (journal, Found { state, loss }, went_back) = tokio::select! {
+        opened = opening => opened?,
+        () = watchdog() => return Ok(Ending::Stopped),
+    };
+    if went_back {
         return Ok(Ending::HandOver(HAND_OVER_CODE));
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;

@@ -80,6 +80,9 @@ fn settings_of_the_agent_have_types() {
         said(&fault, &format!("services.floe-agent.settings.{name}"));
         said(&fault, description);
     }
+    let without = "services.floe-agent = { enable = true; settings = { fleet = \"a.b\"; role = \"w\"; control_plane = \"https://x\"; }; };";
+    let fault = Store::new().evaluate(&["agent.nix"], &[without], "system").unwrap_err();
+    said(&fault, "services.floe-agent has no agent: set `release`");
     said(&against_host("services.floe-agent.trustRoot = 1;"), "services.floe-agent.trustRoot");
     said(&against_host("services.floe-agent.ca = 1;"), "services.floe-agent.ca");
     said(&against_host("services.floe-agent.relaese = {};"), "does not exist");
@@ -149,6 +152,8 @@ fn a_control_plane_says_whose_it_is() {
     said(&fault, "services.floe.trustRoot");
     said(&against_control("services.floe.settings.serve.listen = 7443;"), "string");
     said(&against_control("services.floe.openFirewall = 1;"), "boolean");
+    let elsewhere = "services.floe.settings.serve.data = \"/srv/floe\";";
+    said(&against_control(elsewhere), "may write to /var/lib/floe-control alone");
     let leaked = "services.floe.awsCredentialsFile = \"${@trust@}\";";
     said(&against_control(leaked), "in the Nix store, which everybody can read");
 }

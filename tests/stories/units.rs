@@ -91,6 +91,7 @@ async fn an_agent_does_all_its_work_from_its_modules_unit_shut_in() {
     assert_eq!(host.shell(place).await, "751 root\ntmpfs");
     let order = "grep -o '^# --- \\(floe-secrets\\|users\\)$' /run/current-system/activate";
     assert_eq!(host.shell(order).await, "# --- floe-secrets\n# --- users");
+    host.shell("echo old > /run/floe/secrets/password").await;
     // Identity was made here, at the first boot, and is root's alone.
     assert_eq!(host.shell("find /var/lib/floe -perm /077").await, "");
     assert!(host.holds("test -s /var/lib/floe/identity/key.der").await);
@@ -106,6 +107,7 @@ async fn an_agent_does_all_its_work_from_its_modules_unit_shut_in() {
     });
     let rollout = pushed.succeeded().rollout();
     assert!(guards.contains("floe-guard-"), "{guards}");
+    assert_eq!(host.shell("cat /run/floe/secrets/password").await, "old", "no push takes one away");
     let fields = "journalctl --unit floe-agent --output json FLOE_SERIAL=1 FLOE_PHASE=probation";
     let said = host.shell(&format!("{fields} | head -n 1")).await;
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
@@ -118,8 +120,12 @@ async fn an_agent_does_all_its_work_from_its_modules_unit_shut_in() {
         let inside = format!("nsenter --target {pid} --mount -- {forbidden}");
         assert!(!host.holds(&inside).await, "{forbidden}");
     }
+    // It lives in the same boot as its guard, which nothing shuts in.
+    let boot = "/proc/sys/kernel/random/boot_id";
+    let line = format!("nsenter --target {pid} --mount cat {boot} | cmp - {boot}");
+    assert!(host.holds(&line).await, "another boot id");
     let exposed = exposure(host, "floe-agent.service").await;
-    assert!(exposed <= 3.5, "{exposed}");
+    assert!(exposed <= 3.6, "{exposed}");
 
     hangs_and_is_started_anew(host, "floe-agent.service").await;
     world.await_online().await;

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use super::grub::{Menu, PROFILE_NAME};
 use super::paths::{BOOT, GRUB_CFG, GRUB_ENV, Paths, SYSTEM_PROFILES};
 use super::process::{self, Process};
-use super::system::sync_directory;
+use super::system::{self, sync_directory};
 use super::{commit, menu};
 use crate::activation::state::Toplevel;
 
@@ -60,7 +60,7 @@ pub async fn choose_once(
     paths: &Paths,
 ) -> Result<(), Error> {
     withdraw().await?;
-    fs::create_dir_all(SYSTEM_PROFILES).map_err(Error::Disk)?;
+    system::make_readable_directory(Path::new(SYSTEM_PROFILES)).map_err(Error::Disk)?;
     let profile = Path::new(SYSTEM_PROFILES).join(PROFILE_NAME);
     let set = Process::new("nix-env").arg("-p").arg(&profile).arg("--set").arg(to.as_path());
     set.within(Duration::from_secs(120)).output().await?.success()?;

@@ -69,7 +69,7 @@ pub const ROOTS: &str = "/nix/var/nix/gcroots/floe";
 
 /// Word of switches: gone with a reboot, as what it speaks of, and there is room for
 /// it where the disk is full.
-const OUTCOMES: &str = "/run/floe";
+const OUTCOMES: &str = "/run/floe/outcomes";
 
 /// The store.
 pub const STORE: &str = "/nix/store";

@@ -19,7 +19,7 @@ use crate::activation::state::Toplevel;
 /// What the disk said.
 pub fn before_a_trial(to: &Toplevel, running: &Toplevel, profile: &Toplevel) -> io::Result<()> {
     let roots = Path::new(ROOTS);
-    fs::create_dir_all(roots)?;
+    system::make_readable_directory(roots)?;
     set(roots, "candidate", to.as_path())?;
     set(roots, "previous", running.as_path())?;
     set(roots, "previous-profile", profile.as_path())?;
@@ -36,7 +36,7 @@ pub fn before_a_trial(to: &Toplevel, running: &Toplevel, profile: &Toplevel) -> 
 /// What the disk said.
 pub fn after_an_end(running: &Toplevel) -> io::Result<()> {
     let roots = Path::new(ROOTS);
-    fs::create_dir_all(roots)?;
+    system::make_readable_directory(roots)?;
     set(roots, "current", running.as_path())?;
     match fs::remove_file(roots.join("candidate")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -51,7 +51,7 @@ pub fn after_an_end(running: &Toplevel) -> io::Result<()> {
 /// What the disk said.
 pub fn before_a_commit(before: &Toplevel) -> io::Result<()> {
     let roots = Path::new(ROOTS);
-    fs::create_dir_all(roots)?;
+    system::make_readable_directory(roots)?;
     set(roots, "before", before.as_path())?;
     sync_directory(roots)
 }

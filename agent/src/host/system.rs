@@ -1,7 +1,8 @@
 //! What runs on this machine, and what would boot: links and small files, read.
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub fn reboot_reasons(to: &Toplevel) -> Vec<Reason> {
 /// What of `system` is in force from its boot on.
 fn base(system: &Path) -> Base {
     let link = |name: &str| system.join(name).canonicalize().ok();
-    let text = |name: &str| std::fs::read_to_string(system.join(name)).ok();
+    let text = |name: &str| fs::read_to_string(system.join(name)).ok();
     let inhibitors = text("switch-inhibitors");
     Base {
         kernel: link("kernel"),
@@ -76,14 +77,14 @@ pub fn toplevel(link: &Path) -> Option<Toplevel> {
 
 /// This boot; the same in all of a kernel's containers, so that PID 1's start is added.
 pub fn boot_id() -> BootId {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let started = pid_1_started().unwrap_or_default();
     BootId(format!("{}.{started}", id.trim()))
 }
 
 /// proc_pid_stat(5): field 22, in ticks since boot; after the name, which may hold blanks.
 fn pid_1_started() -> Option<u64> {
-    let stat = std::fs::read_to_string("/proc/1/stat").ok()?;
+    let stat = fs::read_to_string("/proc/1/stat").ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(22 - 3)?.parse().ok()
 }
@@ -99,6 +100,20 @@ pub fn uptime() -> Uptime {
 
 /// Milliseconds: USER_HZ is 100 wherever NixOS runs (proc_pid_stat(5), time(7)).
 const TICK: u64 = 10;
+
+/// Makes a directory, if there is none, that everybody may list: others put things of theirs
+/// beside ours, and what an agent makes is its own otherwise.
+///
+/// # Errors
+///
+/// What the disk said.
+pub fn make_readable_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o755))
+}
 
 /// Makes a rename or a new name in `directory` last.
 ///

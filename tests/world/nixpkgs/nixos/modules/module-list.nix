@@ -7,6 +7,7 @@
   ./misc/assertions.nix
   ./misc/standin.nix
   ./misc/version.nix
+  ./services/misc/amazon-ssm-agent.nix
   ./services/misc/nix-gc.nix
   ./services/misc/nix-optimise.nix
   ./services/networking/firewall.nix
@@ -18,6 +19,7 @@
   ./system/activation/pre-switch-check.nix
   ./system/activation/switchable-system.nix
   ./system/activation/top-level.nix
+  ./system/boot/emergency-mode.nix
   ./system/boot/grow-partition.nix
   ./system/boot/kernel.nix
   ./system/boot/loader/grub/grub.nix

@@ -20,5 +20,6 @@ with lib;
     networking.hostName = mkDefault "";
     networking.timeServers = mkDefault [ "169.254.169.123" ];
     services.openssh.enable = mkDefault true;
+    services.amazon-ssm-agent.enable = true;
   };
 }
