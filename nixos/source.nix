@@ -16,6 +16,7 @@
       ../proto
       # Members of the workspace must be there, also where they are not built.
       ../tests/Cargo.toml
+      ../tests/modules
       ../tests/src
       ../tests/stories
     ];

@@ -12,7 +12,7 @@ use clap::CommandFactory as _;
 use floe_agent::cli::Cli;
 
 fn main() -> anyhow::Result<()> {
-    let directory = env::args_os().nth(1).context("say where to: pages DIR")?;
+    let directory = env::args_os().nth(1).context("say where to: floe-agent-pages DIR")?;
     let directory = Path::new(&directory);
     pages::write(Cli::command(), directory)
         .with_context(|| format!("could not write pages below `{}`", directory.display()))

@@ -63,14 +63,9 @@ impl Hosted {
     ///
     /// Where its image cannot be made.
     pub async fn host(&self, world: &World, name: &str, role: &str, token: &str) -> Host {
-        let join = world.path().join(format!("{name}.join.toml"));
-        fs::write(&join, format!("host = \"local-{name}\"\ntoken = \"{token}\"\n")).unwrap();
-        let ours = self.repository.path();
-        let files = vec![
-            format!("{}:/var/lib/floe/join.toml:0600", join.display()),
-            format!("{}:/etc/floe/ca.pem:0644", ours.join(".floe/operator/admin/ca.pem").display()),
-            format!("{}:/etc/floe/trust.json:0644", ours.join("trust.json").display()),
-        ];
+        let ca = self.repository.path().join(".floe/operator/admin/ca.pem");
+        let mut files = world::pinned(&ca, &self.repository.path().join("trust.json"));
+        files.push(world::joining(world.path(), &format!("local-{name}"), token));
         let image = world::image(&self.repository, role).await;
         Host::new(world.path(), name, &image, files)
     }

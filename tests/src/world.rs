@@ -112,10 +112,7 @@ impl World {
     ///
     /// Where its image cannot be made, or no token be had.
     pub async fn prepare_host(&mut self, name: &str, role: &str) -> Host {
-        let files = vec![
-            format!("{}:/etc/floe/ca.pem:0644", self.ca().display()),
-            format!("{}:/etc/floe/trust.json:0644", self.trust_root().display()),
-        ];
+        let files = pinned(&self.ca(), &self.trust_root());
         self.prepare_host_from(role, name, role, files).await
     }
 
@@ -136,9 +133,7 @@ impl World {
         let token = ["hosts", "token", role, "--host", &host, "--output", "json"];
         let token = self.operator().floe(&token).await.succeeded().json();
         let token = token["token"].as_str().unwrap();
-        let join = self.path().join(format!("{name}.join.toml"));
-        std::fs::write(&join, format!("host = \"{host}\"\ntoken = \"{token}\"\n")).unwrap();
-        files.push(format!("{}:/var/lib/floe/join.toml:0600", join.display()));
+        files.push(joining(self.path(), &host, token));
         let image = self.image(image).await;
         Host::new(self.path(), name, &image, files)
     }
@@ -154,10 +149,7 @@ impl World {
         let address = script::run(net(self.path()).args(["add", name])).await;
         self.cloud().launch(&id, &image_id(role), address.parse().unwrap());
         let image = self.image(role).await;
-        let files = vec![
-            format!("{}:/etc/floe/ca.pem:0644", self.ca().display()),
-            format!("{}:/etc/floe/trust.json:0644", self.trust_root().display()),
-        ];
+        let files = pinned(&self.ca(), &self.trust_root());
         Host::new(self.path(), name, &image, files).instance(&id)
     }
 
@@ -259,6 +251,21 @@ impl World {
         self.images.push((role.to_owned(), image.clone()));
         image
     }
+}
+
+/// What a host knows its fleet by, for its disk.
+pub(crate) fn pinned(ca: &Path, trust_root: &Path) -> Vec<String> {
+    vec![
+        format!("{}:/etc/floe/ca.pem:0644", ca.display()),
+        format!("{}:/etc/floe/trust.json:0644", trust_root.display()),
+    ]
+}
+
+/// What `host` joins its fleet with, likewise.
+pub(crate) fn joining(world: &Path, host: &str, token: &str) -> String {
+    let join = world.join(format!("{host}.join.toml"));
+    std::fs::write(&join, format!("host = \"{host}\"\ntoken = \"{token}\"\n")).unwrap();
+    format!("{}:/var/lib/floe/join.toml:0600", join.display())
 }
 
 /// Makes the image of a role of `repository`, or finds it.
