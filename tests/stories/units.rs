@@ -24,9 +24,14 @@ async fn process(host: &Host, unit: &str) -> String {
 async fn hangs_and_is_started_anew(host: &Host, unit: &str) {
     let hung = process(host, unit).await;
     host.shell(&format!("kill -STOP {hung}")).await;
+    // Both of one moment: asked for one after the other, the old one is still active, and the next
+    // is there but not yet ready.
+    let state = format!("systemctl show --property ActiveState --property MainPID {unit}");
     eventually(&format!("another process of {unit}"), async || {
-        let ready = host.holds(&format!("systemctl is-active --quiet {unit}")).await;
-        (ready && process(host, unit).await != hung).then_some(())
+        let said = host.shell(&state).await;
+        let lines: Vec<_> = said.lines().collect();
+        let hangs = lines.contains(&format!("MainPID={hung}").as_str());
+        (lines.contains(&"ActiveState=active") && !hangs).then_some(())
     })
     .await;
     let why = host.shell(&format!("journalctl --unit {unit} --output cat")).await;
