@@ -9,7 +9,7 @@
 //! ```
 //!
 //! * [`envelope`], [`key`], [`digest`], [`json`]: the primitives; one caller each way.
-//! * [`root`], [`manifest`]: the signed documents.
+//! * [`root`], [`manifest`], [`secret`]: the signed documents.
 //! * [`verify`]: the only maker of [`verify::Verified`].
 //! * [`admit`]: pure: may this host run this verified manifest?
 //! * [`reboot`]: when a host may be rebooted for what is signed.
@@ -39,6 +39,7 @@ pub mod reboot;
 pub mod renewal;
 pub mod report;
 pub mod root;
+pub mod secret;
 pub mod spiffe;
 pub mod store_path;
 pub mod time;

@@ -17,9 +17,15 @@
 //! ignore_units = []
 //! reboot = "if-needed"             # never (the default), if-needed, always
 //! reboot_window = "02:00-04:30"    # UTC; at any time where it is not said
+//!
+//! [files."configuration.nix"]      # relative to hosts/<role>/
+//! template = true                  # rendered with the vault's variables; ends in the Nix store
 //! ```
+//!
+//! `[secrets]` is in [`super::secrets`].
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
 
 use floe_proto::manifest::{self, Activation, Check, Entry, Health, Mode, Probe};
 use floe_proto::payload;
@@ -28,6 +34,7 @@ use serde::Deserialize;
 
 use super::duration::Span;
 use super::error::Error;
+use super::secrets::{self, RawSecret, SecretEntry};
 use super::toml_file;
 
 /// Its name.
@@ -44,6 +51,10 @@ pub struct HostFile {
     pub activation: Activation,
     /// What a healthy host looks like.
     pub health: Health,
+    /// What hosts get that no bundle carries, in the order of names.
+    pub secrets: Vec<SecretEntry>,
+    /// The files that are templates, relative to `hosts/<role>/`.
+    pub templates: Vec<PathBuf>,
 }
 
 impl HostFile {
@@ -82,6 +93,13 @@ impl HostFile {
         let checks = raw.health.checks.into_iter().enumerate();
         let checks: Vec<Check> =
             checks.filter_map(|(at, raw)| check(at + 1, raw, deadline, &mut faults)).collect();
+        let secrets = secrets::secrets(raw.secrets, &mut faults);
+        for path in raw.files.keys().filter(|path| !is_inside(path)) {
+            faults
+                .add("files", format!("`{}` is no relative path inside the role", path.display()));
+        }
+        let templates = raw.files.into_iter().filter(|(_, file)| file.template);
+        let templates = templates.map(|(path, _)| path).collect();
         match entry {
             Some(entry) if faults.0.is_empty() => Ok(Self {
                 system: raw.system,
@@ -93,6 +111,8 @@ impl HostFile {
                     reboot,
                 },
                 health: Health { soak_seconds: soak, checks },
+                secrets,
+                templates,
             }),
             Some(_) | None => Err(toml_file::wrong(path, faults.0)),
         }
@@ -164,14 +184,22 @@ fn check(number: usize, raw: RawCheck, deadline: u32, faults: &mut Faults) -> Op
 
 /// What is wrong, collected, so that the operator hears of everything at once.
 #[derive(Default)]
-struct Faults(Vec<String>);
+pub(super) struct Faults(Vec<String>);
 
 impl Faults {
-    fn add(&mut self, name: &str, fault: String) {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn add(&mut self, name: &str, fault: String) {
         self.0.push(format!("{name}: {fault}"));
     }
 
-    fn take<T>(&mut self, name: &str, result: Result<T, impl std::fmt::Display>) -> Option<T> {
+    pub(super) fn take<T>(
+        &mut self,
+        name: &str,
+        result: Result<T, impl std::fmt::Display>,
+    ) -> Option<T> {
         result.map_err(|error| self.add(name, error.to_string())).ok()
     }
 
@@ -202,6 +230,20 @@ struct Raw {
     health: RawHealth,
     #[serde(default)]
     activation: RawActivation,
+    #[serde(default)]
+    secrets: BTreeMap<String, RawSecret>,
+    #[serde(default)]
+    files: BTreeMap<PathBuf, RawFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    template: bool,
+}
+
+fn is_inside(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 fn default_entry() -> String {

@@ -16,6 +16,7 @@ mod error;
 mod fleet;
 mod host;
 mod locate;
+mod secrets;
 mod serve;
 mod toml_file;
 
@@ -25,4 +26,5 @@ pub(crate) use fleet::server_fault;
 pub use fleet::{DEFAULT_KEY, FILE as FLEET_FILE, FleetFile, SignerEntry, Signing};
 pub use host::{FILE as HOST_FILE, HostFile};
 pub use locate::{HOSTS, LOCK_FILE, PROPOSAL_FILE, Repository, TRUST_FILE, read_trust};
+pub use secrets::{SecretEntry, SecretSource};
 pub use serve::ServeFile;
