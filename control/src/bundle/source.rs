@@ -38,7 +38,7 @@ impl Source {
         let settings = repository.host_file(role)?;
         let lock = repository.lock()?;
 
-        let inside: PathBuf = settings.entry.as_path().components().skip(1).collect();
+        let inside = settings.entry_inside();
         if !directory.join(&inside).is_file() {
             return Err(Error::NoEntry { entry: directory.join(inside) });
         }
@@ -75,7 +75,7 @@ impl Source {
 }
 
 /// Whether `path` is, or would be, below `tree`, by whatever links.
-fn is_inside(path: &Path, tree: &Path) -> bool {
+pub(crate) fn is_inside(path: &Path, tree: &Path) -> bool {
     let Ok(path) = std::path::absolute(path) else { return false };
     let there = path.ancestors().find_map(|path| path.canonicalize().ok());
     match (there, tree.canonicalize()) {

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::fault::Faults;
 use crate::enrol::attest::{AwsConfig, Metadata, Policy};
 
 /// As it is typed.
@@ -45,7 +46,7 @@ struct RawCertificate {
 }
 
 impl RawAws {
-    pub(super) fn checked(self, faults: &mut Vec<String>) -> AwsConfig {
+    pub(super) fn checked(self, faults: &mut Faults) -> AwsConfig {
         let mut policy = Policy {
             metadata: match self.metadata {
                 RawMetadata::Guarded => Metadata::Guarded,
@@ -53,27 +54,22 @@ impl RawAws {
             },
             ..Policy::default()
         };
-        for account in self.accounts {
-            match account.parse() {
-                Ok(account) => drop(policy.accounts.insert(account)),
-                Err(error) => faults.push(format!("aws.accounts: {error}")),
-            }
+        for (at, account) in self.accounts.into_iter().enumerate() {
+            let account = faults.take(&format!("aws.accounts #{}", at + 1), account.parse());
+            policy.accounts.extend(account);
         }
-        for region in self.regions {
-            match region.parse() {
-                Ok(region) => drop(policy.regions.insert(region)),
-                Err(error) => faults.push(format!("aws.regions: {error}")),
-            }
+        for (at, region) in self.regions.into_iter().enumerate() {
+            let region = faults.take(&format!("aws.regions #{}", at + 1), region.parse());
+            policy.regions.extend(region);
         }
         if policy.accounts.is_empty() != policy.regions.is_empty() {
-            faults.push("aws: `accounts` and `regions` go together; one is empty".to_owned());
+            faults.add("aws", "`accounts` and `regions` go together; one is empty".to_owned());
         }
         let mut certificates = Vec::new();
-        for certificate in self.certificates {
-            match certificate.region.parse() {
-                Ok(region) => certificates.push((region, certificate.file)),
-                Err(error) => faults.push(format!("aws.certificates: {error}")),
-            }
+        for (at, certificate) in self.certificates.into_iter().enumerate() {
+            let name = format!("aws.certificates #{}.region", at + 1);
+            let region = faults.take(&name, certificate.region.parse());
+            certificates.extend(region.map(|region| (region, certificate.file)));
         }
         AwsConfig { policy, certificates, endpoint: self.endpoint }
     }
@@ -84,14 +80,14 @@ mod tests {
     use super::*;
 
     fn checked(text: &str) -> (AwsConfig, Vec<String>) {
-        let (raw, mut faults): (RawAws, _) = (toml::from_str(text).unwrap(), Vec::new());
-        (raw.checked(&mut faults), faults)
+        let (raw, mut faults): (RawAws, _) = (toml::from_str(text).unwrap(), Faults::default());
+        (raw.checked(&mut faults), faults.sentences())
     }
 
     #[test]
     fn nobody_enrols_unless_it_is_said_who() {
         let (config, faults) = checked("");
-        assert_eq!((config, faults), (AwsConfig::default(), vec![]));
+        assert_eq!((config, faults), (AwsConfig::default(), Vec::new()));
         let text = "accounts = ['123456789012']\nregions = ['eu-central-1']\n\
                     [[certificates]]\nregion = 'eu-central-1'\nfile = 'aws.pem'";
         let (config, faults) = checked(text);

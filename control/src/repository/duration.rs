@@ -4,11 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::{self, Deserialize, Deserializer};
 
 /// A span of time with a unit; a bare number is refused, since nobody can know its unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(Duration);
 
 impl Span {
@@ -45,11 +44,34 @@ impl FromStr for Span {
     }
 }
 
-impl TryFrom<String> for Span {
-    type Error = InvalidSpan;
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        SpanText::deserialize(deserializer)?.0.parse().map_err(de::Error::custom)
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, InvalidSpan> {
-        text.parse()
+/// A span as it is written; who reads it knows its bounds. A number gets an answer that
+/// speaks of units.
+#[derive(Clone, Debug)]
+pub(super) struct SpanText(pub(super) String);
+
+impl<'de> Deserialize<'de> for SpanText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl de::Visitor<'_> for Text {
+            type Value = SpanText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration with its unit, in quotes: `\"10s\"`, `\"5m\"`, `\"90d\"`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<SpanText, E> {
+                Ok(SpanText(text.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 

@@ -8,6 +8,7 @@ use floe_proto::payload::lock;
 use floe_proto::verify;
 
 use super::HOST_FILE;
+use super::fault::{Fault, Place};
 
 /// Why the fleet repository could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,18 +39,20 @@ pub enum Error {
         source: io::Error,
     },
     /// The file was read, and says what it must not.
-    #[error("`{}` is not right: {}", path.display(), faults.join("; "))]
+    #[error("`{}` is not right: {}", path.display(), listed(faults))]
     Wrong {
         /// Which file.
         path: PathBuf,
         /// Everything that is wrong with it.
-        faults: Vec<String>,
+        faults: Vec<Fault>,
     },
     /// `floe.lock` is not right.
     #[error("could not use the pins of `{}`", path.display())]
     Lock {
         /// Which file.
         path: PathBuf,
+        /// Where in it, if anywhere.
+        place: Option<Box<Place>>,
         /// Why.
         #[source]
         source: lock::Error,
@@ -68,6 +71,11 @@ pub enum Error {
 /// Whether the file that could not be read has this name, and is not there.
 fn is_missing(path: &Path, source: &io::Error, name: &str) -> bool {
     source.kind() == io::ErrorKind::NotFound && path.ends_with(name)
+}
+
+/// In one sentence; `floe check` shows the lines.
+fn listed(faults: &[Fault]) -> String {
+    faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl Error {

@@ -36,6 +36,7 @@ use serde::Deserialize;
 use super::aws::RawAws;
 use super::duration::Span;
 use super::error::Error;
+use super::fault::Faults;
 use super::serve::ServeFile;
 use super::toml_file;
 use crate::enrol::attest::AwsConfig;
@@ -95,22 +96,22 @@ impl FleetFile {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let raw: Raw = toml_file::parse(text, path)?;
-        let mut faults = Vec::new();
-        let fleet = raw.fleet.parse().map_err(|error| faults.push(format!("fleet: {error}")));
+        let (raw, document): (Raw, _) = toml_file::parse(text, path)?;
+        let mut faults = Faults::default();
+        let fleet = faults.take("fleet", raw.fleet.parse::<Fleet>());
         if let Some(fault) = server_fault(&raw.server) {
-            faults.push(format!("server: {fault}"));
+            faults.add("server", fault);
         }
         if raw.operator.credentials.as_os_str().is_empty() {
-            faults.push("operator.credentials: it is empty".to_owned());
+            faults.add("operator.credentials", "it is empty".into());
         }
         let signing = raw.signing.checked(&mut faults);
         if raw.certificates.host_lifetime.is_some_and(|span| !HOST_LIFETIMES.contains(&span)) {
-            faults.push("certificates.host_lifetime: it must be from 10s to 90d".to_owned());
+            faults.add("certificates.host_lifetime", "it must be from 10s to 90d".into());
         }
         let aws = raw.aws.checked(&mut faults);
         match fleet {
-            Ok(fleet) if faults.is_empty() => Ok(Self {
+            Some(fleet) if faults.is_empty() => Ok(Self {
                 fleet,
                 server: raw.server.trim_end_matches('/').to_owned(),
                 signing,
@@ -121,7 +122,7 @@ impl FleetFile {
                 aws,
                 serve: raw.serve,
             }),
-            Ok(_) | Err(()) => Err(toml_file::wrong(path, faults)),
+            Some(_) | None => Err(document.wrong(path, faults)),
         }
     }
 }
@@ -176,13 +177,12 @@ struct RawSigning {
 }
 
 impl RawSigning {
-    fn checked(self, faults: &mut Vec<String>) -> Signing {
+    fn checked(self, faults: &mut Faults) -> Signing {
         let Self { key, keys, signer: signers, cache_key } = self;
         let keys = match (key, keys) {
             (Some(_), Some(_)) => {
-                faults.push(
-                    "signing: it has both `key` and `keys`; say all of them in `keys`".into(),
-                );
+                let fault = "it has both `key` and `keys`; say all of them in `keys`";
+                faults.add("signing", fault.into());
                 Vec::new()
             }
             (Some(key), None) => vec![key],
@@ -192,24 +192,25 @@ impl RawSigning {
         };
         for (at, path) in keys.iter().enumerate() {
             if path.as_os_str().is_empty() {
-                faults.push("signing.key: it is empty".into());
+                faults.add("signing.key", "it is empty".into());
             }
             if keys[..at].contains(path) {
-                faults.push(format!("signing.keys: `{}` is there twice", path.display()));
+                let fault = format!("`{}` is there twice", path.display());
+                faults.add(&format!("signing.keys #{}", at + 1), fault);
             }
         }
         if keys.is_empty() && signers.is_empty() {
-            faults.push(
-                "signing: nothing signs; name `key`, `keys` or a `[[signing.signer]]`".into(),
-            );
+            let fault = "nothing signs; name `key`, `keys` or a `[[signing.signer]]`";
+            faults.add("signing", fault.into());
         }
-        for entry in &signers {
+        for (at, entry) in signers.iter().enumerate() {
             if entry.command.first().is_none_or(String::is_empty) {
-                faults.push("signing.signer.command: it names no program".into());
+                let name = format!("signing.signer #{}.command", at + 1);
+                faults.add(&name, "it names no program".into());
             }
         }
         if cache_key.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
-            faults.push("signing.cache_key: it is empty".into());
+            faults.add("signing.cache_key", "it is empty".into());
         }
         Signing { keys, signers, cache_key }
     }
@@ -252,9 +253,12 @@ mod tests {
     #[test]
     fn all_faults_of_values_come_at_once_with_the_name_of_the_file() {
         let error = parse("fleet = 'A B'\nserver = 'http://x'\n[signing]\nkey = ''").unwrap_err();
-        assert!(error.starts_with("`floe.toml` is not right: fleet: `A B` is no fleet"), "{error}");
-        assert!(error.contains("; server: `http://x` is no URL"), "{error}");
-        assert!(error.ends_with("; signing.key: it is empty"), "{error}");
+        assert!(
+            error.starts_with("`floe.toml` is not right: line 1: fleet: `A B` is no fleet"),
+            "{error}"
+        );
+        assert!(error.contains("; line 2: server: `http://x` is no URL"), "{error}");
+        assert!(error.ends_with("; line 4: signing.key: it is empty"), "{error}");
     }
 
     const LEAST: &str = "fleet = 'a.b'\nserver = 'https://x'\n";

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use floe_proto::id::Role;
 use floe_proto::payload::lock::{self, Lock};
+use floe_proto::payload::pin;
 use floe_proto::root::Root;
 use floe_proto::verify::{self, Verified};
 
 use super::error::Error;
+use super::fault::{Fault, Place};
 use super::fleet::{self, FleetFile};
 use super::host::{self, HostFile};
-use super::toml_file;
+use super::toml_file::{self, Document};
 use crate::signing::{Command, KeySource};
 
 /// The trust root of the fleet.
@@ -46,13 +48,19 @@ impl Repository {
     ///
     /// [`Error::NotARepository`] where there is none, [`Error::Wrong`] for a bad one.
     pub fn find(from: &Path) -> Result<Self, Error> {
+        Self::open(&Self::root_above(from)?)
+    }
+
+    /// The directory of the `floe.toml` that [`Repository::find`] would read, right or wrong.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotARepository`] where there is none.
+    pub fn root_above(from: &Path) -> Result<PathBuf, Error> {
         let absolute = std::path::absolute(from)
             .map_err(|source| Error::Read { path: from.to_owned(), source })?;
-        absolute
-            .ancestors()
-            .find(|directory| directory.join(fleet::FILE).is_file())
-            .ok_or_else(|| Error::NotARepository { from: absolute.clone() })
-            .and_then(Self::open)
+        let found = absolute.ancestors().find(|directory| directory.join(fleet::FILE).is_file());
+        found.map(Path::to_owned).ok_or_else(|| Error::NotARepository { from: absolute.clone() })
     }
 
     /// Reads the repository whose `floe.toml` lies in `root`, and nowhere else.
@@ -165,7 +173,7 @@ impl Repository {
                 "it is for the fleet `{}`, floe.toml says `{}`",
                 root.fleet, self.file.fleet
             );
-            return Err(toml_file::wrong(&path, vec![fault]));
+            return Err(toml_file::wrong(&path, vec![Fault::of_file(fault)]));
         }
         Ok(root)
     }
@@ -176,8 +184,7 @@ impl Repository {
     ///
     /// [`Error::Read`] or [`Error::Lock`].
     pub fn lock(&self) -> Result<Lock, Error> {
-        let path = self.root.join(LOCK_FILE);
-        toml_file::text(&path)?.parse().map_err(|source| Error::Lock { path, source })
+        read_lock(&self.root.join(LOCK_FILE))
     }
 
     /// The directory of `role`.
@@ -201,7 +208,7 @@ impl Repository {
     ///
     /// [`Error::Read`] or [`Error::Wrong`].
     pub fn host_file(&self, role: &Role) -> Result<HostFile, Error> {
-        HostFile::read(&self.role_directory(role)?.join(host::FILE))
+        read_host_file(&self.role_directory(role)?.join(host::FILE))
     }
 
     /// Every directory below `hosts/` whose name is that of a role, in order.
@@ -214,6 +221,55 @@ impl Repository {
         roles.sort();
         roles
     }
+}
+
+/// The pins in the file `path`.
+///
+/// # Errors
+///
+/// [`Error::Read`] or [`Error::Lock`].
+pub fn read_lock(path: &Path) -> Result<Lock, Error> {
+    let text = toml_file::text(path)?;
+    text.parse().map_err(|source| Error::Lock {
+        place: lock_place(&text, &source).map(Box::new),
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Where the fault is.
+fn lock_place(text: &str, error: &lock::Error) -> Option<Place> {
+    match error {
+        lock::Error::Toml { source } => Place::of_span(text, source.span()?),
+        lock::Error::Pin { name } => place_in(text, &format!("pins.{name}")),
+        lock::Error::Field { name, source } => {
+            let field = match source {
+                pin::Error::Name { .. } => "",
+                pin::Error::Url { .. } => ".url",
+                pin::Error::Hash { .. } => ".sha256",
+                pin::Error::Path { .. } => ".path",
+                _ => "",
+            };
+            place_in(text, &format!("pins.{name}{field}"))
+        }
+        lock::Error::Schema { .. } => place_in(text, "schema"),
+        lock::Error::NoNixpkgs => place_in(text, "pins"),
+        _ => None,
+    }
+}
+
+/// Where the TOML file `text` says `name`, as `health.checks #2.timeout`.
+pub fn place_in(text: &str, name: &str) -> Option<Place> {
+    Document::of(text).place(name)
+}
+
+/// What the `host.toml` at `path` says.
+///
+/// # Errors
+///
+/// [`Error::Read`] or [`Error::Wrong`].
+pub fn read_host_file(path: &Path) -> Result<HostFile, Error> {
+    HostFile::read(path)
 }
 
 /// The trust root in the file `path`.

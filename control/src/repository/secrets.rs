@@ -12,12 +12,14 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use floe_proto::secret::{Mode, Name, Units};
 use serde::Deserialize;
 
-use super::host::Faults;
+use super::activation::unit_fault;
+use super::fault::Faults;
+use super::host::is_inside;
 
 /// A secret of a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +63,12 @@ fn secret(name: &str, raw: RawSecret, faults: &mut Faults) -> Option<SecretEntry
         }
     }
     let units = Units { restart: raw.restart, reload: raw.reload };
-    for unit in units.all().filter(|unit| !floe_proto::manifest::is_unit(unit)) {
-        faults.add(&place, format!("`{unit}` is no unit such as `x.service`"));
+    for (key, units) in [("restart", &units.restart), ("reload", &units.reload)] {
+        for (at, unit) in units.iter().enumerate() {
+            if !floe_proto::manifest::is_unit(unit) {
+                unit_fault(&format!("{place}.{key} #{}", at + 1), unit, faults);
+            }
+        }
     }
     let source = match (raw.value, raw.age) {
         (Some(value), None) => Some(SecretSource::Value(value)),
@@ -80,11 +86,6 @@ fn secret(name: &str, raw: RawSecret, faults: &mut Faults) -> Option<SecretEntry
     let (name, mode, source) = (name?, mode?, source?);
     let entry = SecretEntry { name, source, owner: raw.owner, group: raw.group, mode, units };
     (faults.len() == known).then_some(entry)
-}
-
-fn is_inside(path: &Path) -> bool {
-    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-    plain && path.components().next().is_some()
 }
 
 /// One table of `[secrets]`.
