@@ -7,8 +7,8 @@
 //!              └─▶ repository                    └───── session ◀══ report
 //! ```
 //!
-//! * [`cli`]: what can be typed; [`repository`]: the operator's files; [`signing`]: keys and
-//!   what has them; [`bundle`]: a role
+//! * [`cli`]: what can be typed; [`repository`]: the operator's files; [`check`]: what is wrong
+//!   with them; [`signing`]: keys and what has them; [`bundle`]: a role
 //!   becomes signed bytes.
 //! * [`serve`]: the control plane's edge; [`store`], [`objects`], [`enrol`]: what it keeps;
 //!   [`operator`]: who may change it; [`trust`]: whose signatures count.
@@ -17,6 +17,7 @@
 
 pub mod aws;
 pub mod bundle;
+pub mod check;
 pub mod cli;
 pub mod clock;
 mod durable;

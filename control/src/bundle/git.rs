@@ -1,4 +1,5 @@
-//! Which revision of the fleet repository a bundle is made of.
+//! What git knows of the fleet repository: which revision a bundle is made of, and whether
+//! a file is kept in it.
 //!
 //! For people and audits only; nothing is decided by it. So whatever goes wrong, no
 //! git, no commit, a repository that answers slowly, is "not known", and no error.
@@ -40,6 +41,39 @@ pub async fn revision(directory: &Path) -> Revision {
     match process::run("git", arguments, directory, LIMIT).await {
         Ok(ended) if ended.status.success() => parse(&ended.stdout),
         Ok(_) | Err(_) => Revision::default(),
+    }
+}
+
+/// What git would do with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is in version control.
+    Tracked,
+    /// It would be with the next `git add`.
+    Untracked,
+    /// It never is, by itself.
+    Ignored,
+    /// There is no checkout, or no git.
+    Unknown,
+}
+
+/// Whether `file`, relative to `directory`, is kept in version control.
+pub async fn kept(directory: &Path, file: &Path) -> Kept {
+    if !directory.ancestors().any(|parent| parent.join(".git").exists()) {
+        return Kept::Unknown;
+    }
+    let ask = async |command: &[&str]| {
+        let arguments = command.iter().map(AsRef::as_ref).chain([file.as_os_str()]);
+        process::run("git", arguments, directory, LIMIT).await.ok()?.status.code()
+    };
+    if ask(&["--no-optional-locks", "ls-files", "--error-unmatch", "--"]).await == Some(0) {
+        return Kept::Tracked;
+    }
+    // git-check-ignore(1): 0 for ignored, 1 for not, anything else for an error.
+    match ask(&["check-ignore", "--quiet", "--"]).await {
+        Some(0) => Kept::Ignored,
+        Some(1) => Kept::Untracked,
+        Some(_) | None => Kept::Unknown,
     }
 }
 

@@ -8,8 +8,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::context::{Context, Global};
 use super::end::End;
 use super::{
-    audit, aws, bundle, ca, completions, dev, hosts, images, init, keys, login, operators, push,
-    rollout, serve, trust,
+    audit, aws, bundle, ca, check, completions, dev, hosts, images, init, keys, login, operators,
+    push, rollout, serve, trust,
 };
 use crate::signing::Environment;
 use crate::telemetry::Level;
@@ -51,6 +51,7 @@ enum Command {
     #[command(subcommand)]
     Trust(trust::Trust),
     Init(init::Init),
+    Check(check::Check),
     Dev(dev::Dev),
     Serve(serve::Serve),
     Completions(completions::Completions),
@@ -92,6 +93,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Trust(trust) => Box::pin(trust.run(&context)).await,
         Command::Keys(keys) => keys.run(&context),
         Command::Init(init) => init.run(&context),
+        Command::Check(check) => Box::pin(check.run(&context)).await,
         Command::Dev(dev) => Box::pin(dev.run(&context)).await,
         Command::Serve(serve) => Box::pin(serve.run(&context)).await,
         Command::Completions(completions) => completions.run(Cli::command()),
@@ -101,6 +103,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<End> {
 const EXAMPLES: &str = "\
 Examples:
   floe init fossable.org --example www.fossable.org   # begin a fleet repository
+  floe check                                          # is anything wrong with it?
   floe serve                                          # the control plane
   floe push www.fossable.org --watch                  # a canary, then the rest
   floe hosts                                          # who runs what

@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::view::View;
 use crate::bundle::sign;
 use crate::clock;
-use crate::repository::{self, Repository};
+use crate::repository::{self, FLEET_FILE, Repository};
 use crate::signing::{Environment, KeySource, Signer};
 
 /// Above what every command takes, in its help: a command's own options come first.
@@ -73,6 +73,15 @@ impl Context {
         match &self.global.repo {
             Some(root) => Repository::open(root),
             None => Repository::find(Path::new(".")),
+        }
+    }
+
+    /// The directory of the fleet repository, whose files may be wrong.
+    pub(super) fn repository_root(&self) -> Result<PathBuf, repository::Error> {
+        match &self.global.repo {
+            Some(root) if root.join(FLEET_FILE).is_file() => Ok(root.clone()),
+            Some(root) => Err(repository::Error::NotARepository { from: root.clone() }),
+            None => Repository::root_above(Path::new(".")),
         }
     }
 

@@ -15,6 +15,7 @@ mod audit;
 mod aws;
 mod bundle;
 mod ca;
+mod check;
 mod closure;
 mod completions;
 mod connection;

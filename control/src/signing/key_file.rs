@@ -10,7 +10,7 @@ use std::path::Path;
 
 use age::DecryptError;
 use age::scrypt::{Identity, Recipient};
-use floe_proto::key::{self, SecretKey};
+use floe_proto::key::{self, PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
 use super::environment::{Environment, Passphrase};
@@ -39,6 +39,33 @@ pub fn read(path: &Path, environment: &Environment) -> Result<(SecretKey, Protec
         return Err(Error::Exposed { path: path.to_owned(), mode });
     }
     Ok(read)
+}
+
+/// What can be seen of a key without its passphrase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It is in the clear, and this is its public half.
+    Clear(PublicKey),
+    /// It takes a passphrase.
+    Encrypted,
+}
+
+/// Looks at the key in `path`; nobody is asked for anything.
+///
+/// # Errors
+///
+/// As [`read`], but for what only the passphrase would tell.
+pub fn look_at(path: &Path) -> Result<Seen, Error> {
+    let (text, mode) = read_text(path)?;
+    if is_encrypted(&text) {
+        return Ok(Seen::Encrypted);
+    }
+    let name = path.display().to_string();
+    let key = SecretKey::from_pem(&text).map_err(|source| Error::NotAKey { key: name, source })?;
+    if mode & 0o077 != 0 {
+        return Err(Error::Exposed { path: path.to_owned(), mode });
+    }
+    Ok(Seen::Clear(key.public()))
 }
 
 /// The secret key that `text` is, of the file or variable `name`.

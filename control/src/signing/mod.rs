@@ -21,6 +21,6 @@ pub use command::Command;
 pub(crate) use environment::SECRET_VARIABLES;
 pub use environment::{Environment, KEY_VARIABLE, Passphrase};
 pub use error::Error;
-pub use key_file::{Protection, encrypt_in_place, read, write_new};
+pub use key_file::{Protection, Seen, encrypt_in_place, look_at, read, write_new};
 pub use signer::{Signer, Unsigned};
 pub use source::KeySource;

@@ -9,6 +9,7 @@ pub(super) mod activation;
 pub(super) mod audit;
 pub(super) mod bundle;
 pub(super) mod ca;
+pub(super) mod check;
 pub(super) mod closure;
 pub(super) mod host;
 pub(super) mod image;
