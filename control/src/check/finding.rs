@@ -122,13 +122,17 @@ impl Findings {
 
 /// Why the file could not be read, as it is said beside the file's name.
 pub(super) fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".into(),
-        io::ErrorKind::IsADirectory => "a directory is in the place of this file".into(),
-        io::ErrorKind::InvalidData => "this is no text in UTF-8".into(),
-        _ => {
+    let known = [
+        (io::ErrorKind::NotFound, "there is no such file"),
+        (io::ErrorKind::IsADirectory, "a directory is in the place of this file"),
+        (io::ErrorKind::InvalidData, "this is no text in UTF-8"),
+    ];
+    match known.into_iter().find(|(kind, _)| *kind == error.kind()) {
+        Some((_, reason)) => reason.into(),
+        None => {
             let said = error.to_string();
-            format!("the file cannot be read: {}", said.split(" (os error").next().unwrap_or(&said))
+            let said = said.split(" (os error").next().unwrap_or(&said);
+            format!("the file cannot be read: {said}")
         }
     }
 }

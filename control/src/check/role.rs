@@ -25,10 +25,8 @@ pub(super) fn roles(findings: &mut Findings) -> Vec<(Role, PathBuf)> {
         Err(error) => {
             let advice =
                 "make a directory for each role, or an example: floe init FLEET --example ROLE";
-            let message = match error.kind() {
-                io::ErrorKind::NotFound => "there are no roles".to_owned(),
-                _ => reason(&error),
-            };
+            let gone = error.kind() == io::ErrorKind::NotFound;
+            let message = if gone { "there are no roles".to_owned() } else { reason(&error) };
             findings.error(&hosts, message, advice);
             return Vec::new();
         }

@@ -39,7 +39,7 @@ impl Sandbox {
         sandbox.write(HOST_PATH, HOST);
         sandbox.write(NIX_PATH, NIX);
         sandbox.write(".gitignore", "/keys/*.pem\n/.floe/\n");
-        sandbox.write("keys/release.pem", &key().to_pem().unwrap());
+        sandbox.write("keys/release.pem", key().to_pem().unwrap().as_str());
         sandbox.mode("keys/release.pem", 0o600);
         sandbox.trust(EXPIRES);
         sandbox

@@ -91,3 +91,15 @@ fn what_is_not_known_is_refused() {
     assert!(parse("system = 'x86_64-linux'\n[healt]").unwrap_err().contains("line 2"));
     assert!(parse("").unwrap_err().contains("missing field `system`"));
 }
+
+/// The first block of TOML of docs/repository.md is a `host.toml`.
+#[test]
+fn what_is_documented_is_read() {
+    let page = include_str!("../../../docs/repository.md");
+    let text = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let file = parse(text).unwrap();
+    assert_eq!((file.health.checks.len(), file.secrets.len(), file.templates.len()), (4, 2, 1));
+    assert!(file.image.is_some() && file.stack.is_some());
+    let lock = page.split("```toml\n").nth(2).and_then(|rest| rest.split("```").next()).unwrap();
+    lock.parse::<payload::lock::Lock>().unwrap();
+}

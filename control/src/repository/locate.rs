@@ -244,17 +244,17 @@ fn lock_place(text: &str, error: &lock::Error) -> Option<Place> {
         lock::Error::Pin { name } => place_in(text, &format!("pins.{name}")),
         lock::Error::Field { name, source } => {
             let field = match source {
-                pin::Error::Name { .. } => "",
                 pin::Error::Url { .. } => ".url",
                 pin::Error::Hash { .. } => ".sha256",
                 pin::Error::Path { .. } => ".path",
-                _ => "",
+                pin::Error::Follow { .. } => ".follow",
+                pin::Error::Name { .. } | _ => "",
             };
             place_in(text, &format!("pins.{name}{field}"))
         }
         lock::Error::Schema { .. } => place_in(text, "schema"),
         lock::Error::NoNixpkgs => place_in(text, "pins"),
-        _ => None,
+        lock::Error::TooLong | _ => None,
     }
 }
 

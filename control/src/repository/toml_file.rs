@@ -72,10 +72,8 @@ impl<'a> Document<'a> {
         let (mut table, mut rest) = (self.table.get_ref(), name);
         while let Some((key, value, after)) = step(table, rest) {
             let (value, after) = numbered(value, after);
-            let (inner, next) = match value.get_ref() {
-                DeValue::Table(inner) => (Some(inner), after.strip_prefix('.')),
-                _ => (None, None),
-            };
+            let inner = value.get_ref().as_table();
+            let next = after.strip_prefix('.');
             // A table spans lines; its name is what a person looks for.
             span = Some(match inner {
                 Some(_) if value.span().is_empty() => key,
@@ -145,7 +143,7 @@ impl<'a> Document<'a> {
         let advice = guess(&message).map(|known| format!("did you mean `{known}`?"));
         // The guess is shorter than the list that it was taken from.
         let guessed = advice.as_ref().and_then(|_| message.split_once(", expected"));
-        let message = guessed.map_or(message.clone(), |(said, _)| said.to_owned());
+        let message = guessed.map_or(message.as_str(), |(said, _)| said).to_owned();
         Fault { message, advice, place }
     }
 }
