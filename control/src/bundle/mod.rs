@@ -20,6 +20,7 @@
 //! | [`cache_key`] | the key that signs what is in it |
 //! | [`closure`] | what such a system needs, and where its NARs lie |
 //! | [`listed`] | the payload of such a system: the list of that |
+//! | [`pins`] | where the pins of floe.lock are taken on to |
 //! | [`sign`] | the release keys; the manifest in its envelope |
 //! | [`history`] | what was published before, and what of it may be said again |
 //! | [`publish`] | the upload |
@@ -33,6 +34,7 @@ pub mod git;
 pub mod history;
 pub mod listed;
 pub mod nix;
+pub mod pins;
 mod process;
 pub mod publish;
 pub mod sign;

@@ -8,8 +8,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::context::{Context, Global};
 use super::end::End;
 use super::{
-    audit, aws, bundle, ca, check, completions, dev, hosts, images, init, keys, login, operators,
-    push, rollout, serve, trust,
+    audit, aws, bundle, ca, check, completions, dev, hosts, images, init, keys, lock, login,
+    operators, push, rollout, serve, trust,
 };
 use crate::signing::Environment;
 use crate::telemetry::Level;
@@ -52,6 +52,8 @@ enum Command {
     Trust(trust::Trust),
     Init(init::Init),
     Check(check::Check),
+    #[command(subcommand)]
+    Lock(lock::Lock),
     Dev(dev::Dev),
     Serve(serve::Serve),
     Completions(completions::Completions),
@@ -94,6 +96,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Keys(keys) => keys.run(&context),
         Command::Init(init) => init.run(&context),
         Command::Check(check) => Box::pin(check.run(&context)).await,
+        Command::Lock(lock) => Box::pin(lock.run(&context)).await,
         Command::Dev(dev) => Box::pin(dev.run(&context)).await,
         Command::Serve(serve) => Box::pin(serve.run(&context)).await,
         Command::Completions(completions) => completions.run(Cli::command()),

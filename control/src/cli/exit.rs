@@ -14,7 +14,7 @@ use super::dev;
 use super::end::Stopped;
 use super::output::Unprinted;
 use crate::bundle::{
-    cache_key, check, closure, history, listed, publish, sign, source, state, syntax,
+    cache_key, check, closure, history, listed, pins, publish, sign, source, state, syntax,
 };
 use crate::trust::proposal;
 use crate::{repository, serve, signing};
@@ -79,6 +79,9 @@ fn judge(error: &anyhow::Error) -> Verdict {
             return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<cache_key::Error>() {
+            return advice(error.advice().into(), false);
+        }
+        if let Some(error) = error.downcast_ref::<pins::Error>() {
             return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<listed::Error>() {

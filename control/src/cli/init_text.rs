@@ -32,6 +32,7 @@ pub(super) const LOCK_STUB: &str = r#"schema = 1
 # [pins.nixpkgs]
 # url = "https://github.com/NixOS/nixpkgs/archive/COMMIT.tar.gz"
 # sha256 = "…"
+# follow = "nixos-24.11"    # a branch, or the URL of a channel: `floe lock update` goes there
 
 # The agent's NixOS module, for <floe/agent.nix>: a copy of the directory nixos/ of floe's
 # own repository. A tree of this repository travels in every bundle.

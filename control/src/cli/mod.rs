@@ -29,6 +29,7 @@ mod images;
 mod init;
 mod init_text;
 mod keys;
+mod lock;
 mod login;
 mod machine;
 mod operators;

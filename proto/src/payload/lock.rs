@@ -6,6 +6,7 @@
 //! [pins.nixpkgs]
 //! url = "https://…/nixexprs.tar.xz"    # as `builtins.fetchTarball` takes it
 //! sha256 = "0zydsqiaz8qi4zd63zsb2gij2p614cgkcaisnk11wjy3nmiq0x1s"
+//! follow = "https://channels.nixos.org/nixos-24.11/nixexprs.tar.xz"   # optional
 //!
 //! [pins.floe]
 //! path = "nixos"                       # a tree of the repository, packed along
@@ -13,7 +14,8 @@
 //!
 //! Every pin becomes `-I name=…`; nothing else is on Nix's search path. Strict: what
 //! is unknown, missing or twice is an error. What is accepted can stand in a Nix
-//! string or on a command line as it is. Nothing is fetched or looked for here.
+//! string or on a command line as it is. Nothing is fetched or looked for here. `follow` is
+//! for the operator's `floe lock update`, and never in a payload.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -36,12 +38,15 @@ impl Lock {
     /// A lock file may have so many bytes.
     pub const MAX_BYTES: usize = 64 << 10;
 
-    /// The lock file as it goes into a payload: path pins lie below [`super::PINS`] there.
+    /// The lock file as it goes into a payload: path pins lie below [`super::PINS`] there, and
+    /// no pin follows anything, which hosts of earlier versions would not understand.
     #[must_use]
     pub fn for_payload(&self) -> Self {
         let pins = self.pins.iter().map(|(name, pin)| {
             let pin = match pin {
-                Pin::Url { .. } => pin.clone(),
+                Pin::Url { url, sha256, follow: _ } => {
+                    Pin::Url { url: url.clone(), sha256: sha256.clone(), follow: None }
+                }
                 Pin::Path(_) => Pin::Path(PinPath::in_payload(name)),
             };
             (name.clone(), pin)
@@ -54,7 +59,7 @@ impl Lock {
     pub fn fetching(&self) -> Option<String> {
         let fetched = self.pins.iter().filter_map(|(name, pin)| match pin {
             // Neither name, URL nor hash can hold what means something to Nix.
-            Pin::Url { url, sha256 } => Some(format!(
+            Pin::Url { url, sha256, follow: _ } => Some(format!(
                 "\"{name}\" = builtins.fetchTarball {{ url = \"{url}\"; sha256 = \"{sha256}\"; }}; "
             )),
             Pin::Path(_) => None,
@@ -70,11 +75,17 @@ impl Lock {
         for (name, pin) in &self.pins {
             text += &format!("\n[pins.{name}]\n");
             text += &match pin {
-                Pin::Url { url, sha256 } => format!(
-                    "url = {}\nsha256 = {}\n",
-                    toml::Value::from(url.as_str()),
-                    toml::Value::from(sha256.as_str())
-                ),
+                Pin::Url { url, sha256, follow } => {
+                    let follow = follow
+                        .as_ref()
+                        .map(|follow| format!("follow = {}\n", toml::Value::from(follow.as_str())));
+                    format!(
+                        "url = {}\nsha256 = {}\n{}",
+                        toml::Value::from(url.as_str()),
+                        toml::Value::from(sha256.as_str()),
+                        follow.unwrap_or_default()
+                    )
+                }
                 Pin::Path(path) => format!("path = {}\n", toml::Value::from(path.as_str())),
             };
         }
@@ -100,11 +111,12 @@ impl FromStr for Lock {
             let field = |source| Error::Field { name: text.chars().take(80).collect(), source };
             let name: PinName = text.parse().map_err(field)?;
             let pin = match pin {
-                PinFile { url: Some(url), sha256: Some(sha256), path: None } => Pin::Url {
+                PinFile { url: Some(url), sha256: Some(sha256), path: None, follow } => Pin::Url {
                     url: url.parse().map_err(field)?,
                     sha256: sha256.parse().map_err(field)?,
+                    follow: follow.map(|follow| follow.parse()).transpose().map_err(field)?,
                 },
-                PinFile { url: None, sha256: None, path: Some(path) } => {
+                PinFile { url: None, sha256: None, path: Some(path), follow: None } => {
                     Pin::Path(path.parse().map_err(field)?)
                 }
                 PinFile { .. } => return Err(Error::Pin { name }),
@@ -141,6 +153,7 @@ struct PinFile {
     url: Option<String>,
     sha256: Option<String>,
     path: Option<String>,
+    follow: Option<String>,
 }
 
 fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Error> {
@@ -242,6 +255,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_pin_follows_is_kept_and_never_in_a_payload() {
+        let text = format!(
+            "schema = 1\n\n[pins.nixpkgs]\nurl = \"https://example.org/n.tar.xz\"\n\
+             sha256 = \"{HASH}\"\nfollow = \"nixos-24.11\"\n"
+        );
+        let lock = text.parse::<Lock>().unwrap();
+        assert_eq!(lock.to_toml(), text);
+        let payload = lock.for_payload().to_toml();
+        assert_eq!(payload, text.replace("follow = \"nixos-24.11\"\n", ""));
+        assert_eq!(payload.parse::<Lock>().unwrap().fetching(), lock.fetching());
+    }
+
+    #[test]
     fn t059_what_is_not_exactly_a_lock_file_is_refused() {
         let nixpkgs = "[pins.nixpkgs]\npath = \"n\"\n";
         assert!(lock(nixpkgs).is_ok());
@@ -252,6 +278,8 @@ mod tests {
             "[pins.nixpkgs]",
             "[pins.nixpkgs]\nurl = \"https://a/b\"",
             &format!("[pins.nixpkgs]\nurl = \"https://a/b\"\nsha256 = \"{HASH}\"\npath = \"n\""),
+            "[pins.nixpkgs]\npath = \"n\"\nfollow = \"main\"",
+            &format!("[pins.nixpkgs]\nurl = \"https://a/b\"\nsha256 = \"{HASH}\"\nfollow = \"-x\""),
             "[pins.nixpkgs]\npath = \"/n\"",
             "[pins.nixpkgs]\npath = \"../n\"",
             "[pins.nixpkgs]\npath = \".\"",

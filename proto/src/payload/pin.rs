@@ -21,6 +21,8 @@ pub enum Pin {
         url: PinUrl,
         /// Hash of the unpacked tree.
         sha256: PinHash,
+        /// What `floe lock update` looks for the next one by.
+        follow: Option<Follow>,
     },
     /// A tree beside the lock file.
     Path(PinPath),
@@ -109,6 +111,60 @@ impl FromStr for PinPath {
     }
 }
 
+/// What a pin follows: the URL of something that leads to the newest tarball, or the branch
+/// of the repository that its own URL names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// As the channels of NixOS have it.
+    Url(PinUrl),
+    /// As `nixos-24.11`.
+    Branch(Branch),
+}
+
+impl Follow {
+    /// The text, as it stands in the lock file.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Url(url) => url.as_str(),
+            Self::Branch(branch) => branch.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Follow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Follow {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text.contains("://") {
+            return text.parse().map(Self::Url);
+        }
+        // git-check-ref-format(1), and less: what is accepted is one plain word for a shell.
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
+        let well_formed = (1..=200).contains(&text.len())
+            && text.bytes().all(plain)
+            && text.split('/').all(|part| {
+                !part.is_empty() && !part.starts_with(['.', '-']) && !part.ends_with(['.'])
+            })
+            && !text.contains("..")
+            && !text.ends_with(".lock");
+        if well_formed {
+            Ok(Self::Branch(Branch(text.to_owned())))
+        } else {
+            Err(Error::Follow { text: short(text) })
+        }
+    }
+}
+
+/// A branch of a repository of git.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Branch(String);
+
 macro_rules! text {
     ($($name:ident),*) => {$(
         impl $name {
@@ -125,7 +181,7 @@ macro_rules! text {
         }
     )*};
 }
-text!(PinName, PinUrl, PinHash, PinPath);
+text!(PinName, PinUrl, PinHash, PinPath, Branch);
 
 /// Why a text cannot stand in a lock file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -149,6 +205,12 @@ pub enum Error {
         /// The text.
         text: String,
     },
+    /// Neither a URL nor a branch.
+    #[error("`{text}` is nothing that a pin can follow")]
+    Follow {
+        /// The text.
+        text: String,
+    },
     /// No path, or one that leads out.
     #[error("`{text}` cannot be the path of a pin")]
     Path {
@@ -166,6 +228,9 @@ impl Error {
             }
             Self::Url { .. } => "write an https, http or file URL; encode special characters",
             Self::Hash { .. } => "write what nix-prefetch-url --unpack prints, or sha256-…",
+            Self::Follow { .. } => {
+                "write the URL of a channel, or the name of a branch such as `nixos-24.11`"
+            }
             Self::Path { .. } => {
                 "write a path below the directory of floe.lock: letters, digits and `._-+/`, no `..`"
             }
@@ -204,6 +269,17 @@ mod tests {
         }
         for bad in ["", ".", "./a", "/a", "a/../..", "a/", "a b", "a\"b", "${a}", "a=b", "a\n"] {
             assert!(bad.parse::<PinPath>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pin_follows_a_url_or_a_branch_and_no_option_of_git() {
+        for good in ["nixos-24.11", "release/24.x", "https://channels.nixos.org/nixos-24.11"] {
+            assert_eq!(good.parse::<Follow>().unwrap().as_str(), good);
+        }
+        for bad in ["", "-x", "a/-b", "a b", "a..b", "a/", "/a", "x.lock", "$x", "ftp://x/y", "a:b"]
+        {
+            assert!(bad.parse::<Follow>().is_err(), "{bad}");
         }
     }
 

@@ -15,6 +15,7 @@ pub(super) mod host;
 pub(super) mod image;
 pub(super) mod init;
 pub(super) mod key;
+pub(super) mod lock;
 pub(super) mod log;
 pub(super) mod manifest;
 pub(super) mod operator;
