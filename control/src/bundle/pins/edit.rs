@@ -24,9 +24,8 @@ pub fn edit(text: &str, name: &PinName, url: &PinUrl, sha256: &PinHash) -> Resul
     }
     let edited = document.to_string();
     // What is read again is what counts.
-    let (mut wanted, read) = match (text.parse::<Lock>(), edited.parse::<Lock>()) {
-        (Ok(before), Ok(after)) => (before, after),
-        (Ok(_) | Err(_), _) => return Err(changed()),
+    let (Ok(mut wanted), Ok(read)) = (text.parse::<Lock>(), edited.parse::<Lock>()) else {
+        return Err(changed());
     };
     if let Some(Pin::Url { url: old_url, sha256: old_sha256, .. }) = wanted.pins.get_mut(name) {
         (*old_url, *old_sha256) = (url.clone(), sha256.clone());
