@@ -1,6 +1,11 @@
 //! `floe check` and `floe lock update`, typed at the real binary.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on should stop; it runs the real binary"
+)]
 
 mod fleet;
 
