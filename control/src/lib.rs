@@ -7,9 +7,9 @@
 //!              └─▶ repository                    └───── session ◀══ report
 //! ```
 //!
-//! * [`cli`]: what can be typed; [`repository`]: the operator's files; [`check`]: what is wrong
-//!   with them; [`signing`]: keys and what has them; [`bundle`]: a role
-//!   becomes signed bytes.
+//! * [`cli`]: what can be typed; [`repository`]: the operator's files; [`signing`]: keys and
+//!   what has them; [`bundle`]: a role
+//!   becomes signed bytes; [`vault`]: what ansible-vault sealed.
 //! * [`serve`]: the control plane's edge; [`store`], [`objects`], [`enrol`]: what it keeps;
 //!   [`operator`]: who may change it; [`trust`]: whose signatures count.
 //! * `supervisor`: what systemd is told of a control plane.
@@ -34,3 +34,4 @@ pub mod store;
 mod supervisor;
 pub mod telemetry;
 pub mod trust;
+pub mod vault;

@@ -17,7 +17,7 @@ use crate::bundle::{
     cache_key, check, closure, history, listed, pins, publish, sign, source, state, syntax,
 };
 use crate::trust::proposal;
-use crate::{repository, serve, signing};
+use crate::{repository, serve, signing, vault};
 
 /// Prints the error and its advice on stderr.
 pub fn explain(error: &anyhow::Error) -> ExitCode {
@@ -91,6 +91,9 @@ fn judge(error: &anyhow::Error) -> Verdict {
             return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<serve::Error>() {
+            return advice(error.advice().into(), false);
+        }
+        if let Some(error) = error.downcast_ref::<vault::Error>() {
             return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<dev::Error>() {
