@@ -17,7 +17,8 @@ use crate::bundle::{
     cache_key, check, closure, history, listed, pins, publish, sign, source, state, syntax,
 };
 use crate::trust::proposal;
-use crate::{repository, serve, signing, vault};
+use crate::vault::{self, variables};
+use crate::{repository, serve, signing};
 
 /// Prints the error and its advice on stderr.
 pub fn explain(error: &anyhow::Error) -> ExitCode {
@@ -92,6 +93,9 @@ fn judge(error: &anyhow::Error) -> Verdict {
         }
         if let Some(error) = error.downcast_ref::<serve::Error>() {
             return advice(error.advice().into(), false);
+        }
+        if let Some(error) = error.downcast_ref::<variables::Error>() {
+            return advice(error.advice(), false);
         }
         if let Some(error) = error.downcast_ref::<vault::Error>() {
             return advice(error.advice().into(), false);
