@@ -9,7 +9,8 @@
 //!
 //! * [`cli`]: what can be typed; [`repository`]: the operator's files; [`signing`]: keys and
 //!   what has them; [`bundle`]: a role
-//!   becomes signed bytes; [`vault`]: what ansible-vault sealed.
+//!   becomes signed bytes; [`vault`]: what ansible-vault sealed;
+//!   [`template`]: text with variables of it.
 //! * [`serve`]: the control plane's edge; [`store`], [`objects`], [`enrol`]: what it keeps;
 //!   [`operator`]: who may change it; [`trust`]: whose signatures count.
 //! * `supervisor`: what systemd is told of a control plane.
@@ -33,5 +34,6 @@ pub mod signing;
 pub mod store;
 mod supervisor;
 pub mod telemetry;
+pub mod template;
 pub mod trust;
 pub mod vault;

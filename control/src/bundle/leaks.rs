@@ -1,0 +1,317 @@
+//! Finds secrets in what is about to be packed: as they are, and as they look when they were
+//! encoded on the way.
+//!
+//! Pure: it is given values and files, and says where which value stands. What it looks for
+//! is the value itself, hexadecimal, base64 at each of its three alignments, and escaped for
+//! URLs, JSON and Nix. It does not find what was hashed, encrypted, compressed or cut in two.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use aho_corasick::{AhoCorasick, BuildError};
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+use zeroize::Zeroizing;
+
+/// Shorter values stand everywhere by chance.
+pub const SHORTEST: usize = 6;
+
+/// A secret that stands in a file. The value is not told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leak {
+    /// The file, as it was given.
+    pub file: PathBuf,
+    /// The line that it begins in.
+    pub line: usize,
+    /// Which secret.
+    pub secret: String,
+    /// How it is written there.
+    pub form: Form,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// As it is.
+    Plain,
+    /// Hexadecimal.
+    Hex,
+    /// Base64, for URLs or not.
+    Base64,
+    /// With `%` escapes.
+    Url,
+    /// As text of JSON.
+    Json,
+    /// As text of Nix.
+    Nix,
+}
+
+impl Form {
+    /// As an operator calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "in the clear",
+            Self::Hex => "in hexadecimal",
+            Self::Base64 => "in base64",
+            Self::Url => "escaped for a URL",
+            Self::Json => "escaped for JSON",
+            Self::Nix => "escaped for Nix",
+        }
+    }
+}
+
+/// What is looked for. Does not print.
+pub struct Scan {
+    patterns: AhoCorasick,
+    /// Which secret and form each pattern is.
+    meanings: Vec<(String, Form)>,
+    too_short: Vec<String>,
+}
+
+impl Scan {
+    /// Looks for these secrets: name and value of each.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] for more than can be looked for at once.
+    pub fn new<'a>(
+        secrets: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Self, BuildError> {
+        let (mut patterns, mut meanings, mut too_short) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, value) in secrets {
+            // White space around a value is not what makes it a secret.
+            let value = value.trim_ascii();
+            if value.len() < SHORTEST {
+                if !value.is_empty() {
+                    too_short.push(name.to_owned());
+                }
+                continue;
+            }
+            for (form, written) in forms(value) {
+                patterns.push(written);
+                meanings.push((name.to_owned(), form));
+            }
+        }
+        let built = AhoCorasick::new(patterns.iter().map(|pattern| pattern.as_slice()))?;
+        Ok(Self { patterns: built, meanings, too_short })
+    }
+
+    /// The secrets that are too short to be looked for.
+    pub fn too_short(&self) -> &[String] {
+        &self.too_short
+    }
+
+    /// Every secret that stands in one of these files, once for each file.
+    pub fn find<'a>(&self, files: impl IntoIterator<Item = (&'a Path, &'a [u8])>) -> Vec<Leak> {
+        files.into_iter().flat_map(|(path, bytes)| self.find_in(path, bytes)).collect()
+    }
+
+    /// The same for one file.
+    pub fn find_in(&self, path: &Path, bytes: &[u8]) -> Vec<Leak> {
+        let (mut known, mut leaks) = (BTreeSet::new(), Vec::new());
+        for found in self.patterns.find_overlapping_iter(bytes) {
+            let Some((secret, form)) = self.meanings.get(found.pattern().as_usize()) else {
+                continue;
+            };
+            if known.insert(secret) {
+                let line = 1 + bytes[..found.start()].iter().filter(|byte| **byte == b'\n').count();
+                let (file, secret) = (path.to_owned(), secret.clone());
+                leaks.push(Leak { file, line, secret, form: *form });
+            }
+        }
+        leaks
+    }
+}
+
+impl std::fmt::Debug for Scan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scan").field("patterns", &self.meanings.len()).finish_non_exhaustive()
+    }
+}
+
+/// How a value may be written, each way once, the plainest first.
+fn forms(value: &[u8]) -> Vec<(Form, Zeroizing<Vec<u8>>)> {
+    let mut forms: Vec<(Form, Zeroizing<Vec<u8>>)> = Vec::new();
+    let mut add = |form, written: Vec<u8>| {
+        let written = Zeroizing::new(written);
+        if written.len() >= SHORTEST && forms.iter().all(|(_, known)| *known != written) {
+            forms.push((form, written));
+        }
+    };
+    add(Form::Plain, value.to_owned());
+    add(Form::Hex, HEXLOWER.encode(value).into_bytes());
+    add(Form::Hex, HEXUPPER.encode(value).into_bytes());
+    for before in 0..3 {
+        for alphabet in [&BASE64_NOPAD, &BASE64URL_NOPAD] {
+            add(Form::Base64, aligned(value, before, |bytes| alphabet.encode(bytes)));
+        }
+    }
+    if let Ok(text) = std::str::from_utf8(value) {
+        add(Form::Url, percent(text, "-_.~").into_bytes());
+        // As Python's `quote` and Jinja's `urlencode`, which let `/` be.
+        add(Form::Url, percent(text, "-_.~/").into_bytes());
+        add(Form::Json, json(text, false).into_bytes());
+        add(Form::Json, json(text, true).into_bytes());
+        add(Form::Nix, nix(text).into_bytes());
+        // Between two single quotes only these two are escaped.
+        add(Form::Nix, text.replace("''", "'''").replace("${", "''${").into_bytes());
+    }
+    forms
+}
+
+/// The letters of base64 that are the same whatever stands before and after the value,
+/// with `before` bytes of something else before it in its group of three.
+fn aligned(value: &[u8], before: usize, encode: impl Fn(&[u8]) -> String) -> Vec<u8> {
+    let padded = Zeroizing::new([&[0; 2][..before], value].concat());
+    let letters = Zeroizing::new(encode(&padded).into_bytes());
+    // A letter holds six bits; those that begin before the value or end after it hold others'.
+    let begin = (8 * before).div_ceil(6);
+    let end = 8 * padded.len() / 6;
+    letters.get(begin..end).unwrap_or_default().to_owned()
+}
+
+fn percent(text: &str, kept: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        let letter = char::from(byte);
+        if letter.is_ascii_alphanumeric() || kept.contains(letter) {
+            out.push(letter);
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+fn json(text: &str, ascii: bool) -> String {
+    text.chars().fold(String::new(), |mut out, letter| {
+        match letter {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            letter if letter < ' ' || (ascii && letter > '~') => {
+                for unit in letter.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+            letter => out.push(letter),
+        }
+        out
+    })
+}
+
+/// As Nix writes text between double quotes.
+fn nix(text: &str) -> String {
+    let mut out = String::new();
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '$' if letters.peek() == Some(&'{') => out.push_str("\\$"),
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::{BASE64, BASE64URL};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn find(secret: &[u8], text: &[u8]) -> Vec<Leak> {
+        let scan = Scan::new([("a.secret", secret)]).unwrap();
+        scan.find([(Path::new("x.nix"), text)])
+    }
+
+    #[test]
+    fn file_line_name_and_form_are_told() {
+        let leaks = find(b"correct horse", b"one\ntwo\npassword = \"correct horse\";\n");
+        let leak =
+            Leak { file: "x.nix".into(), line: 3, secret: "a.secret".into(), form: Form::Plain };
+        assert_eq!(leaks, [leak]);
+        assert!(find(b"correct horse", b"correct\nhorse").is_empty());
+    }
+
+    #[test]
+    fn what_is_escaped_is_found() {
+        let secret = "a\"b\\c ${d} ''e é/\n".trim();
+        for (text, form) in [
+            ("a\\\"b\\\\c ${d} ''e é/", Form::Json),
+            ("a\\\"b\\\\c ${d} ''e \\u00e9/", Form::Json),
+            ("a\\\"b\\\\c \\${d} ''e é/", Form::Nix),
+            ("a\"b\\c ''${d} '''e é/", Form::Nix),
+            ("a%22b%5Cc%20%24%7Bd%7D%20%27%27e%20%C3%A9%2F", Form::Url),
+            ("a%22b%5Cc%20%24%7Bd%7D%20%27%27e%20%C3%A9/", Form::Url),
+        ] {
+            let leaks = find(secret.as_bytes(), format!("x = {text};").as_bytes());
+            assert_eq!(leaks.iter().map(|leak| leak.form).collect::<Vec<_>>(), [form], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_short_is_said_and_not_looked_for() {
+        let scan = Scan::new([("pin", b"12345".as_slice()), ("none", b""), ("long", b"123456")]);
+        let scan = scan.unwrap();
+        assert_eq!(scan.too_short(), ["pin"]);
+        let leaks = scan.find([(Path::new("x"), b"12345 123456".as_slice())]);
+        assert_eq!(leaks.iter().map(|leak| leak.secret.as_str()).collect::<Vec<_>>(), ["long"]);
+    }
+
+    #[test]
+    fn each_secret_is_told_once_in_each_file() {
+        let scan = Scan::new([("one", b"secret-1".as_slice()), ("two", b"secret-2")]).unwrap();
+        let text = b"secret-1 secret-2 secret-1".as_slice();
+        let leaks = scan.find([(Path::new("a"), text), (Path::new("b"), text)]);
+        assert_eq!(leaks.len(), 4);
+        assert!(!format!("{scan:?}{leaks:?}").contains("secret-1"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_around_it_each_encoding_is_found(
+            secret in proptest::collection::vec(any::<u8>(), 8..40),
+            before in proptest::collection::vec(any::<u8>(), 0..40),
+            after in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let secret = secret.trim_ascii();
+            prop_assume!(secret.len() >= 8);
+            let all = [&before, secret, &after].concat();
+            for written in [
+                all.clone(),
+                HEXLOWER.encode(&all).into_bytes(),
+                HEXUPPER.encode(&all).into_bytes(),
+                BASE64.encode(&all).into_bytes(),
+                BASE64URL.encode(&all).into_bytes(),
+            ] {
+                prop_assert!(!find(secret, &written).is_empty());
+            }
+        }
+
+        #[test]
+        fn what_is_not_there_is_not_found(
+            secret in "[a-z]{8,20}",
+            text in "[A-Z0-9 \n]{0,200}",
+        ) {
+            // Upper case hexadecimal and base64 have letters of the text; the value has not.
+            prop_assume!(forms(secret.as_bytes()).iter().all(|(_, written)| {
+                !text.as_bytes().windows(written.len()).any(|at| at == written.as_slice())
+            }));
+            prop_assert!(find(secret.as_bytes(), text.as_bytes()).is_empty());
+        }
+
+        #[test]
+        fn text_that_json_escapes_is_found(secret in "\\PC{6,30}", before in "[a-z]{0,9}") {
+            prop_assume!(secret.trim().len() == secret.len());
+            let written = serde_json::to_string(&format!("{before}{secret}")).unwrap();
+            prop_assert!(!find(secret.as_bytes(), written.as_bytes()).is_empty());
+        }
+    }
+}
