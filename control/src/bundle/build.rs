@@ -7,17 +7,24 @@ use floe_proto::payload::lock;
 use floe_proto::payload::pack::{Error, Packed, Packer};
 use floe_proto::payload::{PINS, ROLE};
 
+use super::rendered::Rendered;
 use super::source::{self, Source};
 
-/// Writes the payload of `source` to `out`, which should be buffered.
+/// Writes the payload of `source` to `out`, which should be buffered; what is `rendered`
+/// stands in place of its file.
 ///
 /// # Errors
 ///
 /// [`Error`] for what no host would unpack, and what the disk said.
-pub fn build(source: &Source, out: impl Write) -> Result<Packed, Error> {
+pub fn build(source: &Source, rendered: &Rendered, out: impl Write) -> Result<Packed, Error> {
     let mut packer = Packer::new(Limits::default());
     packer.file(lock::FILE, source.lock.for_payload().to_toml().into_bytes())?;
-    packer.tree(&source.directory, ROLE, source::is_left_out)?;
+    packer.tree(&source.directory, ROLE, |inside| {
+        source::is_left_out(inside) || rendered.holds(inside)
+    })?;
+    for (path, text) in rendered.files() {
+        packer.file(&format!("{ROLE}/{}", path.display()), text.as_bytes().to_vec())?;
+    }
     for (name, tree) in &source.trees {
         packer.tree(tree, &format!("{PINS}/{name}"), source::is_litter)?;
     }
@@ -65,7 +72,7 @@ mod tests {
         let repository = Repository::open(root).unwrap();
         let source = Source::read(&repository, &"www".parse().unwrap()).unwrap();
         let mut bytes = Vec::new();
-        let packed = build(&source, &mut bytes).unwrap();
+        let packed = build(&source, &Rendered::default(), &mut bytes).unwrap();
         assert_eq!(packed.digest, Digest::of(&bytes));
         packed.digest
     }

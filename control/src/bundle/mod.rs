@@ -14,6 +14,8 @@
 //! | [`source`] | what goes into a bundle: files, pins, settings |
 //! | [`git`] | which revision that is |
 //! | [`syntax`] | whether Nix can read it |
+//! | [`leaks`] | whether a secret stands in what is packed |
+//! | [`rendered`] | its templates, in place of their files |
 //! | [`build`] | the payload, the same bytes for the same tree |
 //! | [`state`] | what is said about it: the manifest |
 //! | [`nix`] | the system of a role, built here and put into a binary cache |
@@ -32,11 +34,13 @@ pub mod check;
 pub mod closure;
 pub mod git;
 pub mod history;
+pub mod leaks;
 pub mod listed;
 pub mod nix;
 pub mod pins;
 mod process;
 pub mod publish;
+pub mod rendered;
 pub mod sign;
 pub mod source;
 pub mod state;

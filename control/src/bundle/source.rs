@@ -54,7 +54,7 @@ impl Source {
         }
         let packed = || [&directory].into_iter().chain(trees.iter().map(|(_, path)| path));
         let own = repository.login_key().into_iter().chain([repository.credentials()]);
-        let own = own.chain(repository.cache_key());
+        let own = own.chain(repository.cache_key()).chain(repository.vault_password_file());
         for secret in repository.key_files().into_iter().chain(own) {
             if let Some(tree) = packed().find(|tree| is_inside(&secret, tree)) {
                 return Err(Error::Secret { secret, tree: tree.clone() });

@@ -14,6 +14,7 @@ use super::closure::{self, ClosureArgs, Content};
 use super::context::Context;
 use super::cosign;
 use super::end::{End, Stopped};
+use super::vault::{self, VaultArgs};
 use super::view::bundle::{BuiltView, BundleView, TallyView};
 use super::view::closure::ClosureView;
 use crate::bundle;
@@ -63,6 +64,9 @@ pub(super) struct Build {
 
     #[command(flatten)]
     closure: ClosureArgs,
+
+    #[command(flatten)]
+    vault: VaultArgs,
 
     /// For how long hosts may take the bundle
     #[arg(long, value_name = "SPAN", default_value = "90d")]
@@ -147,8 +151,13 @@ impl Build {
         let root = repository.trust()?;
         let signers = context.release_signers(&repository, &root, &[])?;
         let key = self.closure.key(&repository)?;
-        let progress = context.progress();
         let source = Source::read(&repository, &self.role)?;
+        let prepared = self.vault.prepare(context, &repository, &source).await?;
+        if self.closure.is_wanted() {
+            vault::refuse_closure(&prepared)?;
+        }
+        let progress = context.progress();
+        prepared.notes.iter().for_each(|note| progress.note(note));
         if let Some(tree) = source.tree_around(&self.out) {
             return Err(Stopped::failed(
                 format!("`{}` lies in `{}`, which is packed", self.out.display(), tree.display()),
@@ -172,7 +181,7 @@ impl Build {
         }
 
         progress.doing(&format!("packing {}", self.role));
-        let content = Content::of(&source, made.as_ref());
+        let content = Content::of(&source, prepared.rendered, made.as_ref());
         let (payload, packed) = pack(&content, &self.out)?;
         let statement = Statement {
             serial: self.serial,

@@ -22,6 +22,7 @@ use crate::bundle::cache_key::CacheKey;
 use crate::bundle::closure::{self, Made};
 use crate::bundle::git::{self, Revision};
 use crate::bundle::publish::{self, Target};
+use crate::bundle::rendered::Rendered;
 use crate::bundle::source::Source;
 use crate::bundle::{build, listed};
 use crate::repository::Repository;
@@ -44,6 +45,11 @@ pub(super) struct ClosureArgs {
 }
 
 impl ClosureArgs {
+    /// Whether a system is built here.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.closure.is_some()
+    }
+
     /// The key that signs the closure, where one is wanted; before anything takes time.
     pub(super) fn key(&self, repository: &Repository) -> anyhow::Result<Option<CacheKey>> {
         if self.closure.is_none() {
@@ -92,24 +98,24 @@ impl ClosureArgs {
 /// What a payload is packed of.
 pub(super) enum Content {
     /// A role's files.
-    Role(Box<Source>),
+    Role(Box<Source>, Rendered),
     /// The list of its system.
     System(Box<Closure>),
 }
 
 impl Content {
     /// Of the closure, if one was made.
-    pub(super) fn of(source: &Source, made: Option<&Made>) -> Self {
+    pub(super) fn of(source: &Source, rendered: Rendered, made: Option<&Made>) -> Self {
         match made {
             Some(made) => Self::System(Box::new(made.closure.clone())),
-            None => Self::Role(Box::new(source.clone())),
+            None => Self::Role(Box::new(source.clone()), rendered),
         }
     }
 
     /// What the manifest says of it.
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::Role(_) => Kind::Configuration,
+            Self::Role(..) => Kind::Configuration,
             Self::System(_) => Kind::Closure,
         }
     }
@@ -117,7 +123,7 @@ impl Content {
     /// Writes the payload.
     pub(super) fn write(&self, out: impl Write) -> anyhow::Result<Packed> {
         Ok(match self {
-            Self::Role(source) => build::build(source, out)?,
+            Self::Role(source, rendered) => build::build(source, rendered, out)?,
             Self::System(closure) => listed::pack(closure, out)?,
         })
     }

@@ -14,11 +14,11 @@ use super::dev;
 use super::end::Stopped;
 use super::output::Unprinted;
 use crate::bundle::{
-    cache_key, check, closure, history, listed, pins, publish, sign, source, state, syntax,
+    cache_key, check, closure, history, listed, publish, rendered, sign, source, state, syntax,
 };
 use crate::trust::proposal;
 use crate::vault::{self, variables};
-use crate::{repository, serve, signing};
+use crate::{repository, serve, signing, template};
 
 /// Prints the error and its advice on stderr.
 pub fn explain(error: &anyhow::Error) -> ExitCode {
@@ -61,6 +61,9 @@ fn judge(error: &anyhow::Error) -> Verdict {
         if let Some(error) = error.downcast_ref::<state::Error>() {
             return advice(error.advice().into(), false);
         }
+        if let Some(error) = error.downcast_ref::<rendered::Error>() {
+            return advice(error.advice(), error.is_refusal());
+        }
         if let Some(error) = error.downcast_ref::<source::Error>() {
             return advice(error.advice(), false);
         }
@@ -93,6 +96,9 @@ fn judge(error: &anyhow::Error) -> Verdict {
         }
         if let Some(error) = error.downcast_ref::<serve::Error>() {
             return advice(error.advice().into(), false);
+        }
+        if let Some(error) = error.downcast_ref::<template::Error>() {
+            return advice(error.advice(), false);
         }
         if let Some(error) = error.downcast_ref::<variables::Error>() {
             return advice(error.advice(), false);

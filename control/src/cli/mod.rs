@@ -41,6 +41,7 @@ mod rollout;
 mod serve;
 mod token;
 mod trust;
+mod vault;
 mod view;
 mod watch;
 

@@ -22,6 +22,7 @@ use super::end::{End, Stopped};
 use super::progress::Progress;
 use super::published::{self, Trust};
 use super::rollout::end_of;
+use super::vault::{self, Prepared, VaultArgs};
 use super::view::push::PushView;
 use super::watch::{self, Watched};
 use crate::bundle::closure::Made;
@@ -83,6 +84,9 @@ pub(super) struct Push {
     #[command(flatten)]
     closure: ClosureArgs,
 
+    #[command(flatten)]
+    vault: VaultArgs,
+
     /// For how long hosts may take the bundle
     #[arg(long, value_name = "SPAN", default_value = "90d")]
     valid_for: Span,
@@ -102,6 +106,7 @@ Examples:
   floe push www.fossable.org --renew         # the same again, good for another 90 days
   floe push www.fossable.org --retry         # also where it was reverted before
   floe push www.fossable.org --closure       # built here; hosts fetch, and evaluate nothing
+  floe push www.fossable.org --vault-password-file .password    # for its templates
 
 With --watch it ends with 0 if the role's hosts confirmed, and with 1 if the rollout was
 stopped; ^C leaves, with 1 too, and the rollout goes on.";
@@ -112,14 +117,17 @@ impl Push {
         let root = repository.trust()?;
         let signers = context.release_signers(&repository, &root, &[])?;
         enough(&signers, &root)?;
+        let role = if self.renew || self.revert.is_some() {
+            None
+        } else {
+            Some(self.prepare(context, &repository).await?)
+        };
         let progress = context.progress();
         let trust = Trust { root: &root, older: repository.older_trust() };
-        let Plan { connection, manifest, payload, made, unchanged, again } =
-            if self.renew || self.revert.is_some() {
-                self.again(context, &repository, &trust).await?
-            } else {
-                self.build(context, &repository, &trust, &progress).await?
-            };
+        let Plan { connection, manifest, payload, made, unchanged, again } = match role {
+            None => self.again(context, &repository, &trust).await?,
+            Some(role) => self.build(role, context, &repository, &trust, &progress).await?,
+        };
 
         let envelope = sign::sign(&manifest, &signers).await?;
         let signed = sign::believe(&envelope, &root, context.now())?;
@@ -162,21 +170,36 @@ impl Push {
         Ok(end)
     }
 
+    /// The role with its templates rendered, before any progress.
+    async fn prepare(
+        &self,
+        context: &Context,
+        repository: &Repository,
+    ) -> anyhow::Result<(Source, Prepared)> {
+        let source = Source::read(repository, &self.role)?;
+        let prepared = self.vault.prepare(context, repository, &source).await?;
+        if self.closure.is_wanted() {
+            vault::refuse_closure(&prepared)?;
+        }
+        Ok((source, prepared))
+    }
+
     /// What is in the repository.
     async fn build(
         &self,
+        (source, prepared): (Source, Prepared),
         context: &Context,
         repository: &Repository,
         trust: &Trust<'_>,
         progress: &Progress,
     ) -> anyhow::Result<Plan> {
         let key = self.closure.key(repository)?;
-        let source = Source::read(repository, &self.role)?;
+        prepared.notes.iter().for_each(|note| progress.note(note));
         let cache = repository.closure_cache(&self.role);
         let making = self.closure.make(key.as_ref(), repository, &source, &cache, progress);
         let revision = self.closure.revision(repository.root()).await;
         let made = Box::pin(making).await?;
-        let content = Content::of(&source, made.as_ref());
+        let content = Content::of(&source, prepared.rendered, made.as_ref());
         let kind = content.kind();
         progress.doing(&format!("packing {}", self.role));
         let (payload, newest) = tokio::join!(pack(content), async {

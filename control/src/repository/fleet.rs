@@ -3,6 +3,7 @@
 //! ```toml
 //! fleet = "fossable.org"
 //! server = "https://127.0.0.1:7443"
+//! vault_password_file = ".password"   # of group_vars/all/vault; run where it is executable
 //!
 //! [signing]
 //! key = "keys/release.pem"         # relative to the repository, or absolute; or
@@ -51,6 +52,8 @@ pub struct FleetFile {
     pub fleet: Fleet,
     /// The control plane: `https://HOST[:PORT]`.
     pub server: String,
+    /// The file with the password of the vault; relative to the repository unless absolute.
+    pub vault_password_file: Option<PathBuf>,
     /// What signs bundles.
     pub signing: Signing,
     /// The directory of the operator's certificate; likewise.
@@ -114,6 +117,7 @@ impl FleetFile {
             Some(fleet) if faults.is_empty() => Ok(Self {
                 fleet,
                 server: raw.server.trim_end_matches('/').to_owned(),
+                vault_password_file: raw.vault_password_file,
                 signing,
                 credentials: raw.operator.credentials,
                 operator: raw.operator.name,
@@ -145,6 +149,7 @@ pub(crate) fn server_fault(url: &str) -> Option<String> {
 struct Raw {
     fleet: String,
     server: String,
+    vault_password_file: Option<PathBuf>,
     #[serde(default)]
     signing: RawSigning,
     #[serde(default)]

@@ -26,13 +26,7 @@ use serde::Deserialize;
 
 use super::activation::RawActivation;
 use super::error::Error;
-use super::fault::Faults;
-use super::health::RawHealth;
-use super::image::{ImageFile, RawImage};
-use super::rollout::RawRollout;
-use super::secrets::{self, RawSecret, SecretEntry};
-use super::stack::{RawStack, StackFile};
-use super::suggest::nearest;
+use super::secrets::{self, RawSecret, SecretEntry, SecretSource};
 use super::toml_file;
 
 /// Its name.
@@ -62,6 +56,21 @@ pub struct HostFile {
 }
 
 impl HostFile {
+    /// Whether values of the vault end in the Nix store of hosts. An image of such a role
+    /// would carry them.
+    pub fn has_templates(&self) -> bool {
+        !self.templates.is_empty()
+    }
+
+    /// Whether anything of the role is made of the vault's variables.
+    pub fn needs_vault(&self) -> bool {
+        self.has_templates()
+            || self.secrets.iter().any(|secret| match secret.source {
+                SecretSource::Value(_) => true,
+                SecretSource::Age(_) => false,
+            })
+    }
+
     /// Reads `path`.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         Self::parse(&toml_file::text(path)?, path)

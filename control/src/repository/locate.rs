@@ -160,6 +160,11 @@ impl Repository {
         roots
     }
 
+    /// The file with the password of the vault, where it is said.
+    pub fn vault_password_file(&self) -> Option<PathBuf> {
+        self.file.vault_password_file.as_ref().map(|path| self.root.join(path))
+    }
+
     /// The trust root, which must be this fleet's.
     ///
     /// # Errors

@@ -27,6 +27,9 @@ pub(super) const PASSPHRASE_FILE: &str = "FLOE_KEY_PASSPHRASE_FILE";
 /// Variables that programs we start must not see ([`crate::program`]).
 pub(crate) const SECRET_VARIABLES: [&str; 3] = [KEY_VARIABLE, PASSPHRASE, PASSPHRASE_FILE];
 
+/// The variables that name a file with the password of a vault: ours, then Ansible's.
+const VAULT_PASSWORD_FILES: [&str; 2] = ["FLOE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_PASSWORD_FILE"];
+
 /// Longer than any passphrase.
 const MAX_PASSPHRASE: u64 = 4096;
 
@@ -72,6 +75,8 @@ pub struct Environment {
     pub passphrase: Option<Zeroizing<String>>,
     /// What `FLOE_KEY_PASSPHRASE_FILE` names.
     pub passphrase_file: Option<PathBuf>,
+    /// What `FLOE_VAULT_PASSWORD_FILE` names, or `ANSIBLE_VAULT_PASSWORD_FILE`.
+    pub vault_password_file: Option<PathBuf>,
     /// Whether somebody is there who can be asked.
     pub terminal: bool,
 }
@@ -82,6 +87,7 @@ impl fmt::Debug for Environment {
             .field("key", &self.key.is_some())
             .field("passphrase", &self.passphrase.is_some())
             .field("passphrase_file", &self.passphrase_file)
+            .field("vault_password_file", &self.vault_password_file)
             .field("terminal", &self.terminal)
             .finish()
     }
@@ -97,6 +103,7 @@ impl Environment {
             key: secret(KEY_VARIABLE),
             passphrase: secret(PASSPHRASE),
             passphrase_file: set(PASSPHRASE_FILE).map(PathBuf::from),
+            vault_password_file: VAULT_PASSWORD_FILES.into_iter().find_map(set).map(PathBuf::from),
             terminal: io::stdin().is_terminal() && io::stderr().is_terminal(),
         }
     }
@@ -134,6 +141,19 @@ impl Environment {
         file.read_to_string(&mut text).map_err(failed)?;
         let line = text.lines().next().unwrap_or_default();
         Passphrase::new(Zeroizing::new(line.to_owned())).map(Some)
+    }
+
+    /// Asks on the terminal for what is not the passphrase of a key; nobody where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Terminal`].
+    pub fn ask_plainly(&self, question: &str) -> Result<Option<Zeroizing<String>>, Error> {
+        if !self.terminal {
+            return Ok(None);
+        }
+        let typed = rpassword::prompt_password(question).map_err(Error::Terminal)?;
+        Ok(Some(Zeroizing::new(typed)))
     }
 
     /// Asks on the terminal.
