@@ -4,6 +4,8 @@
 //! looked at each time; that the table is right, and that each opens the other's vaults,
 //! takes real Ansible: `cargo test -p floe --test ansible -- --ignored`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;

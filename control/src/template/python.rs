@@ -16,10 +16,7 @@ pub(super) fn format(
 
 /// `str(value)`, but nothing for `None`.
 pub(super) fn text(value: &Value) -> Result<String, Error> {
-    match value.kind() {
-        ValueKind::None => Ok(String::new()),
-        _ => string(value),
-    }
+    if value.is_none() { Ok(String::new()) } else { string(value) }
 }
 
 /// `str(value)`.
@@ -31,6 +28,7 @@ pub(super) fn string(value: &Value) -> Result<String, Error> {
 }
 
 /// `repr(value)`.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the kinds of minijinja may grow")]
 fn repr(value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::Undefined => Err(undefined(value)),

@@ -54,7 +54,14 @@ impl Shared {
                 path,
                 shared: self.clone(),
             }),
-            plain => plain_value(plain),
+            Tree::Null
+            | Tree::Bool(_)
+            | Tree::Int(_)
+            | Tree::Float(_)
+            | Tree::Text(_)
+            | Tree::Verbatim(_)
+            | Tree::List(_)
+            | Tree::Map(_) => plain_value(tree),
         }
     }
 
@@ -116,10 +123,18 @@ impl Object for Node {
                 let at = key.as_usize()?;
                 Some(self.shared.value(values.get(at)?, format!("{}[{at}]", self.path)))
             }
-            tree => {
+            Tree::Null
+            | Tree::Bool(_)
+            | Tree::Int(_)
+            | Tree::Float(_)
+            | Tree::Text(_)
+            | Tree::Verbatim(_)
+            | Tree::Map(_) => {
                 let name = key.as_str()?;
                 let dot = if self.path.is_empty() { "" } else { "." };
-                Some(self.shared.value(tree.member(name)?, format!("{}{dot}{name}", self.path)))
+                Some(
+                    self.shared.value(self.tree.member(name)?, format!("{}{dot}{name}", self.path)),
+                )
             }
         }
     }

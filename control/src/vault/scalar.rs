@@ -92,7 +92,8 @@ fn float(word: &str) -> Option<f64> {
         return exponent.is_none().then(|| signed(number + fraction));
     }
     let bare = whole.is_empty() && begins(fraction) && digits == word;
-    if !bare && !(begins(whole) && is_digits(whole)) {
+    let sound = bare || (begins(whole) && is_digits(whole));
+    if !sound {
         return None;
     }
     digits.replace('_', "").parse().ok().map(signed)

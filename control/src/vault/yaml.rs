@@ -146,13 +146,12 @@ impl<'input> Reader<'_, 'input> {
     fn list(&mut self, path: &str, depth: usize) -> Result<Tree, Fault> {
         let mut values = Vec::new();
         loop {
-            match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(Tree::List(values)),
-                (event, line) => {
-                    let path = format!("{path}[{}]", values.len());
-                    values.push(self.value(event, line, &path, depth + 1)?);
-                }
+            let (event, line) = self.next()?;
+            if event == Event::SequenceEnd {
+                return Ok(Tree::List(values));
             }
+            let path = format!("{path}[{}]", values.len());
+            values.push(self.value(event, line, &path, depth + 1)?);
         }
     }
 
@@ -160,11 +159,11 @@ impl<'input> Reader<'_, 'input> {
         let (mut own, mut merged) = (Vec::<(String, Tree)>::new(), Vec::new());
         loop {
             let (event, line) = self.next()?;
-            let name = match event {
-                Event::MappingEnd => break,
-                event => name(&self.value(event, line, path, depth + 1)?)
-                    .ok_or_else(|| Fault { line, why: "a name is no text".into() })?,
-            };
+            if event == Event::MappingEnd {
+                break;
+            }
+            let name = name(&self.value(event, line, path, depth + 1)?)
+                .ok_or_else(|| Fault { line, why: "a name is no text".into() })?;
             let dot = if path.is_empty() { "" } else { "." };
             let path = format!("{path}{dot}{name}");
             let (event, at) = self.next()?;

@@ -158,9 +158,10 @@ fn combine(value: Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     };
     let mut all = Vec::new();
     for map in std::iter::once(value).chain(maps) {
-        match map.kind() {
-            ValueKind::Seq => all.extend(list(&map)?),
-            _ => all.push(map),
+        if map.kind() == ValueKind::Seq {
+            all.extend(list(&map)?);
+        } else {
+            all.push(map);
         }
     }
     let mut merged = Vec::new();

@@ -75,6 +75,7 @@ struct Writer {
 }
 
 impl Writer {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the kinds of minijinja may grow")]
     fn value(&self, out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
         match value.kind() {
             ValueKind::None => out.push_str("null"),

@@ -29,6 +29,7 @@ fn truth(value: &Value) -> Result<bool, Error> {
 }
 
 /// What is no number is `default`, as in Jinja.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the kinds of minijinja may grow")]
 fn int(value: Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let given = Arguments::new(&["default", "base"], &given)?;
     let default = given.value("default").cloned().unwrap_or_else(|| Value::from(0));

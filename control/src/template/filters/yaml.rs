@@ -188,6 +188,7 @@ fn flow_scalar(value: &Value) -> Result<String, Error> {
 }
 
 /// A value that is neither list nor map.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the kinds of minijinja may grow")]
 fn scalar(value: &Value) -> Result<String, Error> {
     Ok(match value.kind() {
         ValueKind::None => "null".into(),
@@ -230,17 +231,13 @@ fn is_plain(text: &str) -> bool {
     // A day or a time, which YAML 1.1 would read as one.
     let is_time =
         digits == 4 && text[4..].starts_with('-') && (text.len() == 10 || text.contains(':'));
-    same && !begins("#,[]{}&*!|>'\"%@`=")
-        && !(begins("-?") && text[1..].chars().next().is_none_or(char::is_whitespace))
-        && !begins(":")
-        && !text.starts_with("---")
-        && !text.starts_with("...")
-        && !text.starts_with(' ')
-        && !text.ends_with([' ', ':'])
-        && !text.contains(": ")
-        && !text.contains(" #")
-        && !is_time
-        && text != "<<"
+    let is_mark = begins("#,[]{}&*!|>'\"%@`=:")
+        || (begins("-?") && text[1..].chars().next().is_none_or(char::is_whitespace));
+    let is_structure = ["---", "...", " "].iter().any(|begin| text.starts_with(begin))
+        || [" ", ":"].iter().any(|end| text.ends_with(end))
+        || [": ", " #"].iter().any(|inside| text.contains(inside))
+        || text == "<<";
+    same && !(is_mark || is_structure || is_time)
 }
 
 fn single(text: &str) -> String {
