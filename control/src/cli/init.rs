@@ -1,29 +1,16 @@
 //! `floe init`: begins a fleet repository. What is there already is left as it is.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
-use floe_proto::envelope::Envelope;
-use floe_proto::id::{Epoch, Fleet, Role};
-use floe_proto::key::SecretKey;
-use floe_proto::root::{self, Root, Signers};
-use floe_proto::time::Timestamp;
+use floe_proto::id::{Fleet, Role};
 
 use super::context::Context;
-use super::end::{End, Stopped};
+use super::end::End;
+use super::files::{Files, Keys};
 use super::init_text;
-use super::keys;
 use super::view::init::InitView;
-use crate::bundle::sign;
-use crate::durable;
-use crate::repository::{
-    DEFAULT_KEY as KEY, FLEET_FILE, HOST_FILE, HOSTS, LOCK_FILE, Repository, TRUST_FILE,
-};
-use crate::signing::{self, Environment};
+use crate::repository::{DEFAULT_KEY as KEY, FLEET_FILE, HOST_FILE, HOSTS, LOCK_FILE};
 
 /// Begin a fleet repository: settings, a signing key, a trust root, an example
 ///
@@ -52,32 +39,25 @@ const EXAMPLES: &str = "\
 Examples:
   floe init fossable.org --dir fossable.org --example www.fossable.org";
 
-/// For how long the first trust root is valid.
-const ROOT_VALID: Duration = Duration::from_secs(365 * 86_400);
-
 impl Init {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<End> {
         let keys = Keys { no_passphrase: self.no_passphrase, environment: context.environment() };
-        let mut files = Files { root: self.dir.clone(), created: Vec::new(), kept: Vec::new() };
+        let mut files = Files::new(&self.dir);
         files.directory("")?;
         let directory = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
 
-        files.is_of(&self.fleet)?;
-        files.write(FLEET_FILE, &init_text::fleet_file(&self.fleet, KEY))?;
-        let key = files.key(&keys)?;
-        files.trust(&self.fleet, &key, context.now())?;
-        files.write(LOCK_FILE, init_text::LOCK_STUB)?;
-        files.append_to_gitignore()?;
+        let key = files.fleet(&self.fleet, &keys, context.now())?;
+        files.write(LOCK_FILE, init_text::LOCK_STUB.as_bytes())?;
         let role = self.example.as_ref();
         if let Some(role) = role {
-            files.example(&self.fleet, role)?;
+            example(&mut files, &self.fleet, role)?;
         }
         context.print(&InitView {
             fleet: self.fleet.to_string(),
             directory: directory.display().to_string(),
+            key_id: key.public().id().to_string(),
             created: files.created,
             kept: files.kept,
-            key_id: key.public().id().to_string(),
             next: next(role.map_or("ROLE", |role| role.as_str())),
         })?;
         Ok(End::Done)
@@ -95,159 +75,28 @@ fn next(role: &str) -> Vec<String> {
     ]
 }
 
-/// How the key is made, or opened.
-struct Keys<'a> {
-    no_passphrase: bool,
-    environment: &'a Environment,
+fn example(files: &mut Files, fleet: &Fleet, role: &Role) -> anyhow::Result<()> {
+    let directory = format!("{HOSTS}/{role}");
+    files.write(&format!("{directory}/{HOST_FILE}"), init_text::HOST_EXAMPLE.as_bytes())?;
+    let configuration = init_text::CONFIGURATION_EXAMPLE.as_bytes();
+    files.write(&format!("{directory}/configuration.nix"), configuration)?;
+    let agent = init_text::agent_example(fleet, role);
+    files.write(&format!("{directory}/floe.nix"), agent.as_bytes())
 }
-
-/// Writes what is not there, and remembers what it did.
-struct Files {
-    root: PathBuf,
-    created: Vec<String>,
-    kept: Vec<String>,
-}
-
-impl Files {
-    /// Whether what is there already, if anything is, belongs to `fleet`.
-    fn is_of(&self, fleet: &Fleet) -> anyhow::Result<()> {
-        if !self.root.join(FLEET_FILE).exists() {
-            return Ok(());
-        }
-        let known = Repository::open(&self.root)?.file().fleet.clone();
-        if known == *fleet {
-            return Ok(());
-        }
-        let root = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
-        let root = root.display();
-        Err(Stopped::failed(
-            format!("`{root}` is the repository of the fleet `{known}`, not of `{fleet}`"),
-            "name another directory with --dir: a fleet has one repository",
-        )
-        .into())
-    }
-
-    /// Writes `name`, if there is no such file.
-    fn write(&mut self, name: &str, content: &str) -> anyhow::Result<()> {
-        let path = self.root.join(name);
-        if path.exists() {
-            self.kept.push(name.into());
-            return Ok(());
-        }
-        durable::write_file(&path, content.as_bytes(), 0o644).with_context(|| unwritten(&path))?;
-        self.created.push(name.into());
-        Ok(())
-    }
-
-    fn directory(&self, name: &str) -> anyhow::Result<()> {
-        let path = self.root.join(name);
-        fs::create_dir_all(&path).with_context(|| unwritten(&path))
-    }
-
-    /// The key that is there, or a new one.
-    fn key(&mut self, keys: &Keys<'_>) -> anyhow::Result<SecretKey> {
-        let path = self.key_path();
-        let name = path.strip_prefix(&self.root).unwrap_or(&path).display().to_string();
-        if path.exists() {
-            self.kept.push(name);
-            return Ok(signing::read(&path, keys.environment)?.0);
-        }
-        if self.root.join(TRUST_FILE).exists() {
-            return Err(Stopped::failed(
-                format!("there is a {TRUST_FILE}, but not the key `{}`", path.display()),
-                "restore the key from your backup; a new one would be believed by no host",
-            )
-            .into());
-        }
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory).with_context(|| unwritten(directory))?;
-        }
-        let (key, _) = keys::make(&path, keys.no_passphrase, keys.environment)?;
-        self.created.push(name);
-        Ok(key)
-    }
-
-    fn trust(&mut self, fleet: &Fleet, key: &SecretKey, now: Timestamp) -> anyhow::Result<()> {
-        let envelope = trust_root(fleet, key, now)?;
-        self.write(TRUST_FILE, &String::from_utf8(envelope)?)?;
-        // One that was there may be of other keys.
-        let root = Repository::open(&self.root)?.trust()?;
-        let id = key.public().id();
-        if root.release.keys.contains(&id) {
-            return Ok(());
-        }
-        let key = self.key_path().display().to_string();
-        Err(sign::Error::Foreign { key, id, fleet: root.fleet.clone() }.into())
-    }
-
-    /// Where floe.toml has it, if there is one.
-    fn key_path(&self) -> PathBuf {
-        let known = Repository::open(&self.root).map(|repository| repository.key_files());
-        known.ok().and_then(|files| files.into_iter().next()).unwrap_or_else(|| self.root.join(KEY))
-    }
-
-    /// A key in a repository is a key that everybody has.
-    fn append_to_gitignore(&mut self) -> anyhow::Result<()> {
-        let path = self.root.join(".gitignore");
-        let known = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            read => read.with_context(|| format!("could not read `{}`", path.display()))?,
-        };
-        let missing: Vec<_> =
-            IGNORED.iter().filter(|line| !known.lines().any(|known| known == **line)).collect();
-        if missing.is_empty() {
-            self.kept.push(".gitignore".into());
-            return Ok(());
-        }
-        let mut text = known;
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
-        }
-        for line in missing {
-            text += &format!("{line}\n");
-        }
-        durable::write_file(&path, text.as_bytes(), 0o644).with_context(|| unwritten(&path))?;
-        self.created.push(".gitignore".into());
-        Ok(())
-    }
-
-    fn example(&mut self, fleet: &Fleet, role: &Role) -> anyhow::Result<()> {
-        let directory = format!("{HOSTS}/{role}");
-        self.directory(&directory)?;
-        self.write(&format!("{directory}/{HOST_FILE}"), init_text::HOST_EXAMPLE)?;
-        self.write(&format!("{directory}/configuration.nix"), init_text::CONFIGURATION_EXAMPLE)?;
-        self.write(&format!("{directory}/floe.nix"), &init_text::agent_example(fleet, role))
-    }
-}
-
-/// Version 1: one key is root and release key.
-fn trust_root(fleet: &Fleet, key: &SecretKey, now: Timestamp) -> anyhow::Result<Vec<u8>> {
-    let signers = Signers { threshold: 1, keys: vec![key.public().id()] };
-    let root = Root {
-        schema: root::SCHEMA,
-        fleet: fleet.clone(),
-        version: 1,
-        epoch: Epoch::default(),
-        expires: now.after(ROOT_VALID).whole_seconds(),
-        keys: vec![key.public()],
-        root: signers.clone(),
-        release: signers,
-    };
-    Ok(Envelope::sign(root::TYPE, &root.to_bytes()?, &[key])?)
-}
-
-fn unwritten(path: &Path) -> String {
-    format!("could not write `{}`", path.display())
-}
-
-const IGNORED: [&str; 3] = ["/keys/*.pem", "/keys/*.sec", "/.floe/"];
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use floe_proto::time::Timestamp;
     use floe_proto::verify;
 
     use super::*;
-    use crate::repository::Repository;
+    use crate::bundle::sign;
+    use crate::cli::keys;
+    use crate::repository::{Repository, TRUST_FILE};
+    use crate::signing::Environment;
 
     fn now() -> Timestamp {
         "2026-11-22T20:28:00.5Z".parse().unwrap()
@@ -259,14 +108,10 @@ mod tests {
 
     fn begin_as(fleet: &str, directory: &Path) -> anyhow::Result<Files> {
         let fleet = fleet.parse().unwrap();
-        let mut files = Files { root: directory.to_owned(), created: Vec::new(), kept: Vec::new() };
-        files.is_of(&fleet)?;
-        files.write(FLEET_FILE, &init_text::fleet_file(&fleet, KEY))?;
+        let mut files = Files::new(directory);
         let environment = Environment::default();
-        let key = files.key(&Keys { no_passphrase: false, environment: &environment })?;
-        files.trust(&fleet, &key, now())?;
-        files.append_to_gitignore()?;
-        files.example(&fleet, &"www".parse().unwrap())?;
+        files.fleet(&fleet, &Keys { no_passphrase: false, environment: &environment }, now())?;
+        example(&mut files, &fleet, &"www".parse().unwrap())?;
         Ok(files)
     }
 

@@ -24,6 +24,7 @@ mod cosign;
 mod dev;
 pub mod end;
 pub mod exit;
+mod files;
 mod hosts;
 mod images;
 mod init;
