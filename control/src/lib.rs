@@ -23,6 +23,7 @@ pub mod cli;
 pub mod clock;
 mod durable;
 pub mod enrol;
+pub mod import;
 pub mod objects;
 pub mod operator;
 mod program;

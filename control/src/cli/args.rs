@@ -8,8 +8,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::context::{Context, Global};
 use super::end::End;
 use super::{
-    audit, aws, bundle, ca, check, completions, dev, hosts, images, init, keys, lock, login,
-    operators, push, rollout, serve, trust,
+    audit, aws, bundle, ca, completions, dev, hosts, images, import, init, keys, login, operators,
+    push, rollout, serve, trust,
 };
 use crate::signing::Environment;
 use crate::telemetry::Level;
@@ -51,9 +51,7 @@ enum Command {
     #[command(subcommand)]
     Trust(trust::Trust),
     Init(init::Init),
-    Check(check::Check),
-    #[command(subcommand)]
-    Lock(lock::Lock),
+    Import(import::Import),
     Dev(dev::Dev),
     Serve(serve::Serve),
     Completions(completions::Completions),
@@ -95,8 +93,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Trust(trust) => Box::pin(trust.run(&context)).await,
         Command::Keys(keys) => keys.run(&context),
         Command::Init(init) => init.run(&context),
-        Command::Check(check) => Box::pin(check.run(&context)).await,
-        Command::Lock(lock) => Box::pin(lock.run(&context)).await,
+        Command::Import(import) => Box::pin(import.run(&context)).await,
         Command::Dev(dev) => Box::pin(dev.run(&context)).await,
         Command::Serve(serve) => Box::pin(serve.run(&context)).await,
         Command::Completions(completions) => completions.run(Cli::command()),

@@ -16,6 +16,7 @@ use super::output::Unprinted;
 use crate::bundle::{
     cache_key, check, closure, history, listed, publish, rendered, sign, source, state, syntax,
 };
+use crate::import;
 use crate::trust::proposal;
 use crate::vault::{self, variables};
 use crate::{repository, serve, signing, template};
@@ -71,6 +72,9 @@ fn judge(error: &anyhow::Error) -> Verdict {
             return advice(error.advice(), false);
         }
         if let Some(error) = error.downcast_ref::<proposal::Error>() {
+            return advice(error.advice().into(), false);
+        }
+        if let Some(error) = error.downcast_ref::<import::Error>() {
             return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<pack::Error>() {

@@ -47,7 +47,7 @@ impl Init {
         let directory = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
 
         let key = files.fleet(&self.fleet, &keys, context.now())?;
-        files.write(LOCK_FILE, init_text::LOCK_STUB.as_bytes())?;
+        files.write(LOCK_FILE, init_text::lock_stub(None).as_bytes())?;
         let role = self.example.as_ref();
         if let Some(role) = role {
             example(&mut files, &self.fleet, role)?;
@@ -80,7 +80,7 @@ fn example(files: &mut Files, fleet: &Fleet, role: &Role) -> anyhow::Result<()> 
     files.write(&format!("{directory}/{HOST_FILE}"), init_text::HOST_EXAMPLE.as_bytes())?;
     let configuration = init_text::CONFIGURATION_EXAMPLE.as_bytes();
     files.write(&format!("{directory}/configuration.nix"), configuration)?;
-    let agent = init_text::agent_example(fleet, role);
+    let agent = init_text::agent_example(fleet, role, "x86_64-linux");
     files.write(&format!("{directory}/floe.nix"), agent.as_bytes())
 }
 
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_lock_stub_says_what_is_missing() {
-        let lock = init_text::LOCK_STUB.parse::<floe_proto::payload::lock::Lock>();
+        let lock = init_text::lock_stub(None).parse::<floe_proto::payload::lock::Lock>();
         let error = lock.unwrap_err().to_string();
         assert!(error.contains("nixpkgs"), "{error}");
     }

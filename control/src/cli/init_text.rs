@@ -22,14 +22,24 @@ credentials = ".floe/operator/admin"
     )
 }
 
-/// `floe.lock`, in which the pins are still to be said.
-pub(super) const LOCK_STUB: &str = r#"schema = 1
+/// `floe.lock`, in which the pins are still to be said; `release` is the one of NixOS that
+/// the hosts run, such as `24.11`.
+pub(super) fn lock_stub(release: Option<&str>) -> String {
+    let wanted = release.map(|release| {
+        format!("# Your images are NixOS {release}: COMMIT is one of the branch nixos-{release}.\n")
+    });
+    format!("{LOCK_BEGIN}{}{LOCK_END}", wanted.unwrap_or_default())
+}
+
+const LOCK_BEGIN: &str = r#"schema = 1
 
 # Hosts build with exactly this nixpkgs; channels are never looked at. The hash is what
 # `nix-prefetch-url --unpack URL` prints.
 [pins]
 
-# [pins.nixpkgs]
+"#;
+
+const LOCK_END: &str = r#"# [pins.nixpkgs]
 # url = "https://github.com/NixOS/nixpkgs/archive/COMMIT.tar.gz"
 # sha256 = "…"
 # follow = "nixos-24.11"    # a branch, or the URL of a channel: `floe lock update` goes there
@@ -76,7 +86,7 @@ pub(super) const CONFIGURATION_EXAMPLE: &str = r#"{ config, pkgs, ... }:
 "#;
 
 /// `floe.nix` of the example role.
-pub(super) fn agent_example(fleet: &Fleet, role: &Role) -> String {
+pub(super) fn agent_example(fleet: &Fleet, role: &Role, system: &str) -> String {
     format!(
         r#"# What makes a machine a host of this role. Without it, a push is refused: the agent of
 # the new system is the one that confirms.
@@ -89,7 +99,7 @@ pub(super) fn agent_example(fleet: &Fleet, role: &Role) -> String {
     # The agent's release for the hosts' system, where they can download it; nixos/release of floe's
     # repository makes it and prints this.
     release = {{
-      url = "https://…/floe-agent-VERSION-x86_64-linux.tar.gz";
+      url = "https://…/floe-agent-VERSION-{system}.tar.gz";
       sha256 = "…";
     }};
     settings = {{

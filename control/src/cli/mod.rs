@@ -27,6 +27,7 @@ pub mod exit;
 mod files;
 mod hosts;
 mod images;
+mod import;
 mod init;
 mod init_text;
 mod keys;

@@ -13,6 +13,7 @@ pub(super) mod check;
 pub(super) mod closure;
 pub(super) mod host;
 pub(super) mod image;
+pub(super) mod import;
 pub(super) mod init;
 pub(super) mod key;
 pub(super) mod lock;

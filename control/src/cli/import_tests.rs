@@ -1,0 +1,122 @@
+//! The guide's own repository goes through without a hand.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::*;
+use crate::cli::view::{Page, View as _};
+use crate::repository::Repository;
+use crate::signing::Environment;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/seed").join(name)
+}
+
+fn import(arguments: &[&str], dir: &Path) -> Import {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        import: Import,
+    }
+    let from = fixture("fossable.org");
+    let typed = ["import", from.to_str().unwrap(), "--dir", dir.to_str().unwrap()];
+    Typed::parse_from(typed.iter().chain(arguments)).import
+}
+
+fn password() -> String {
+    fixture("vault-password").to_str().unwrap().to_owned()
+}
+
+/// What would be written, and the view of it.
+async fn imported(
+    arguments: &[&str],
+    dir: &Path,
+) -> anyhow::Result<(BTreeMap<String, String>, ImportView)> {
+    let import = import(arguments, dir);
+    let tree = Tree::read(&import.from)?;
+    let fleet = import.fleet(&tree)?;
+    let plan = import::plan(&tree, &import.variables(&tree).await?, &fleet)?;
+    let view = ImportView::new(&fleet, Path::new("fleet"), &plan, next(&plan));
+    let files = files(&fleet, &plan, &view);
+    let text = |(name, bytes)| Ok((name, String::from_utf8(bytes)?));
+    Ok((files.into_iter().map(text).collect::<anyhow::Result<_>>()?, view))
+}
+
+#[tokio::test]
+async fn the_guides_own_repository_goes_through_without_a_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let password = password();
+    let arguments = ["--vault-password-file", password.as_str()];
+    let (files, view) = imported(&arguments, dir.path()).await.unwrap();
+
+    let role = "hosts/www.fossable.org";
+    let written = &files[&format!("{role}/configuration.nix")];
+    let original = fs::read_to_string(fixture("fossable.org").join(role).join("configuration.nix"));
+    let expected = original
+        .unwrap()
+        .replace(
+            "hashedPassword = \"{{ hosts.www.users.root.password | password_hash }}\";",
+            "hashedPasswordFile = \"/run/floe/secrets/root-password\";",
+        )
+        .replace("amazon-image.nix> ];", "amazon-image.nix> ./floe.nix ];");
+    assert_eq!(*written, expected);
+
+    let vault = fs::read_to_string(fixture("fossable.org/group_vars/all/vault")).unwrap();
+    assert_eq!(files["group_vars/all/vault"], vault);
+    let host = &files[&format!("{role}/host.toml")];
+    insta::assert_snapshot!("the_host_file_of_the_guide", host);
+    insta::assert_snapshot!(
+        "the_report_of_the_guide",
+        view.text(Page::endless(floe_proto::time::Timestamp::default()))
+    );
+    insta::assert_snapshot!("the_markdown_of_the_guide", files[REPORT]);
+    assert!(files[LOCK_FILE].contains("nixos-24.11"));
+    assert!(files[&format!("{role}/floe.nix")].contains("aarch64-linux.tar.gz"));
+    for (name, text) in &files {
+        assert!(!text.contains("correct horse"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_is_a_fleet_repository_and_a_second_time_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let dest = dir.path().join("fossable.org");
+    let (files, _) = imported(&["--no-vault"], &dest).await.unwrap();
+    let environment = Environment::default();
+    let keys = Keys { no_passphrase: true, environment: &environment };
+    let fleet: Fleet = "fossable.org".parse().unwrap();
+    let now = "2026-11-28T10:00:00Z".parse().unwrap();
+    for is_first in [true, false] {
+        let mut written = Files::new(&dest);
+        written.directory("").unwrap();
+        written.fleet(&fleet, &keys, now).unwrap();
+        for (name, text) in &files {
+            written.write(name, text.as_bytes()).unwrap();
+        }
+        assert_eq!(written.created.is_empty(), !is_first);
+    }
+    let repository = Repository::open(&dest).unwrap();
+    repository.trust().unwrap();
+    assert_eq!(repository.roles().len(), 1);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_with_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = dir.path().join("password");
+    fs::write(&wrong, "wrong").unwrap();
+    let arguments = ["--vault-password-file", wrong.to_str().unwrap()];
+    let error = imported(&arguments, dir.path()).await.unwrap_err();
+    assert!(format!("{error:#}").contains("group_vars/all/vault"), "{error:#}");
+}
+
+#[test]
+fn what_is_imported_is_not_written_to() {
+    let inside = fixture("fossable.org").join("new/fleet");
+    assert!(import(&[], &inside).refuse_overlap().is_err());
+    assert!(import(&[], &fixture("fossable.org")).refuse_overlap().is_err());
+    let dir = tempfile::tempdir().unwrap();
+    import(&[], &dir.path().join("new")).refuse_overlap().unwrap();
+}

@@ -1,0 +1,310 @@
+//! `build` of a template: which source is meant, and what its provisioners bring to
+//! `/etc/nixos`.
+
+use super::block::{Attribute, Block};
+use super::evaluate::{Meaning, Scope};
+use super::options;
+use super::source::unknown;
+use crate::import::report::{Outcome, Report};
+use crate::import::role::{From, Put};
+use crate::import::shell;
+use crate::import::tree::{self, Tree};
+
+/// What a build brings to the machine, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::import) enum Step {
+    Put(Put),
+    /// A playbook of the repository is run.
+    Playbook(String),
+}
+
+/// Which of `labels`, the names of `amazon-ebs` sources, the `build` block means.
+pub(super) fn sources(
+    build: &Block,
+    labels: &[&str],
+    scope: &Scope,
+    report: &mut Report,
+) -> Vec<String> {
+    let mut meant = Vec::new();
+    let mut named = Vec::new();
+    if let Some(attribute) = build.attribute("sources") {
+        let elements = scope.elements(&attribute.value).into_iter();
+        named.extend(elements.map(|meaning| (meaning.shown(), attribute.line)));
+    }
+    for inner in build.blocks.iter().filter(|inner| inner.kind == "source") {
+        named.push((inner.label(0).to_owned(), inner.line));
+        for attribute in &inner.attributes {
+            report.add(
+                (&build.file, attribute.line),
+                &attribute.key,
+                Outcome::NotSupported(
+                    "an option for one build only; write it in the source, and import again".into(),
+                ),
+            );
+        }
+    }
+    for (name, line) in named {
+        let reference = name.strip_prefix("source.").unwrap_or(&name);
+        let label = reference.strip_prefix("amazon-ebs.");
+        let outcome = match label {
+            Some(label) if labels.contains(&label) => {
+                meant.push(label.to_owned());
+                Outcome::Taken("host.toml: [image]".into())
+            }
+            Some(_) => match labels {
+                [only] => {
+                    meant.push((*only).to_owned());
+                    Outcome::Look(format!(
+                        "there is no source `{name}`; the only one, `source.amazon-ebs.{only}`, \
+                         was taken: correct it, Packer would refuse it"
+                    ))
+                }
+                _ => Outcome::NotSupported(format!("there is no source `{name}`")),
+            },
+            None => Outcome::NotSupported(format!(
+                "`{name}`: floe makes images the way amazon-ebs does, and no other"
+            )),
+        };
+        report.add((&build.file, line), format!("sources: {name}"), outcome);
+    }
+    meant.dedup();
+    meant
+}
+
+/// What the provisioners of `build` do, in order.
+pub(super) fn steps(build: &Block, tree: &Tree, scope: &Scope, report: &mut Report) -> Vec<Step> {
+    for attribute in build.attributes.iter().filter(|attribute| attribute.key != "sources") {
+        let outcome = Outcome::NotNeeded("a build is named by its role and serial".into());
+        report.add((&build.file, attribute.line), &attribute.key, outcome);
+    }
+    let mut steps = Vec::new();
+    for block in build.blocks.iter().filter(|block| block.kind != "source") {
+        match (block.kind.as_str(), block.label(0)) {
+            ("provisioner", "file") => steps.extend(file(block, tree, scope, report)),
+            ("provisioner", "shell" | "shell-local") => scripts(block, tree, scope, report),
+            ("provisioner", "ansible" | "ansible-local") => {
+                steps.extend(playbooks(block, tree, scope, report));
+            }
+            ("provisioner", "breakpoint" | "sleep") => {
+                whole(block, report, Outcome::NotNeeded("there is nobody to wait".into()));
+            }
+            ("provisioner" | "error-cleanup-provisioner", kind) => whole(
+                block,
+                report,
+                Outcome::NotSupported(format!(
+                    "provisioner `{kind}`: write what it should achieve in configuration.nix"
+                )),
+            ),
+            ("post-processor" | "post-processors", kind) => {
+                let outcome = match kind {
+                    "manifest" | "checksum" => Outcome::Replaced(
+                        "the control plane's own record of images: floe images list".into(),
+                    ),
+                    "shell-local" => Outcome::NotSupported(
+                        "floe runs no commands after a build; do it in your pipeline".into(),
+                    ),
+                    _ => Outcome::NotSupported("images are not processed any further".into()),
+                };
+                whole(block, report, outcome.clone());
+                for inner in &block.blocks {
+                    whole(inner, report, outcome.clone());
+                }
+            }
+            (kind, _) => whole(
+                block,
+                report,
+                Outcome::NotSupported(format!("floe does not know the block `{kind}`")),
+            ),
+        }
+    }
+    steps
+}
+
+/// The same for a block and everything in it.
+fn whole(block: &Block, report: &mut Report, outcome: Outcome) {
+    let name = [&block.kind, block.label(0)].join(" ");
+    report.add((&block.file, block.line), name.trim(), outcome.clone());
+    for attribute in &block.attributes {
+        let what = format!("{}: {}", name.trim(), attribute.key);
+        report.add((&block.file, attribute.line), what, outcome.clone());
+    }
+}
+
+fn file(block: &Block, tree: &Tree, scope: &Scope, report: &mut Report) -> Vec<Step> {
+    let text = |key: &str| block.attribute(key).map(|it| scope.meaning(&it.value));
+    let destination = text("destination").and_then(|meaning| meaning.text());
+    let mut puts = Vec::new();
+    for attribute in &block.attributes {
+        let here = (block.file.as_str(), attribute.line);
+        let meaning = scope.meaning(&attribute.value);
+        let mut put = |from| {
+            let dest = destination.clone().unwrap_or_default();
+            let (file, line) = (block.file.clone(), attribute.line);
+            puts.push(Step::Put(Put { from, dest, is_template: false, file, line }));
+        };
+        let outcome = match (attribute.key.as_str(), meaning.text()) {
+            ("content", Some(text)) => {
+                put(From::Text(text));
+                continue; // what becomes of it is told where roles are made
+            }
+            ("source" | "sources", _) => {
+                for meaning in scope.elements(&attribute.value) {
+                    let name = meaning.text();
+                    match name.as_deref().and_then(|name| find(tree, &block.file, name)) {
+                        Some(name) => put(From::File(name)),
+                        None => report.add(here, &attribute.key, missing(&meaning)),
+                    }
+                }
+                continue;
+            }
+            ("content", None) => unknown(&meaning),
+            ("destination", Some(_)) => continue,
+            ("destination", None) => unknown(&meaning),
+            ("direction", _) => Outcome::NotNeeded("files go to the machine".into()),
+            (key, _) => options::of_provisioner(key),
+        };
+        report.add(here, &attribute.key, outcome);
+    }
+    puts
+}
+
+/// `name` as a file or directory of the repository: Packer runs at its root, or beside the
+/// template.
+fn find(tree: &Tree, template: &str, name: &str) -> Option<String> {
+    let inside = name.replace("${path.root}/", "").replace("${path.cwd}/", "");
+    let candidates = [tree::join("", &inside), tree::join(tree::parent(template), &inside)]
+        .into_iter()
+        .flatten();
+    candidates
+        .into_iter()
+        .find(|name| !name.is_empty() && (tree.has(name) || tree.below(name).next().is_some()))
+}
+
+fn missing(meaning: &Meaning) -> Outcome {
+    Outcome::NotSupported(format!("there is no `{}` in the repository", meaning.shown()))
+}
+
+fn scripts(block: &Block, tree: &Tree, scope: &Scope, report: &mut Report) {
+    report.add((&block.file, block.line), format!("provisioner {}", block.label(0)), {
+        Outcome::Replaced("the configuration, which the agent activates; each line below".into())
+    });
+    for attribute in &block.attributes {
+        let here = (block.file.as_str(), attribute.line);
+        match attribute.key.as_str() {
+            "inline" | "command" => {
+                for meaning in scope.elements(&attribute.value) {
+                    let line = meaning.shown();
+                    report.add(here, format!("{}: {line}", block.label(0)), shell::outcome(&line));
+                }
+            }
+            "script" | "scripts" => {
+                for meaning in scope.elements(&attribute.value) {
+                    let name = meaning.text();
+                    let found = name.as_deref().and_then(|name| find(tree, &block.file, name));
+                    match found.as_deref().map(|name| (name, tree.text(name))) {
+                        Some((name, Ok(script))) => {
+                            let to = format!("each of its lines: see `{name}`");
+                            report.add(here, &attribute.key, Outcome::Replaced(to));
+                            for (line, command) in shell::commands(&script) {
+                                let outcome = shell::outcome(&command);
+                                report.add((name, line), command, outcome);
+                            }
+                        }
+                        Some((_, Err(_))) | None => {
+                            report.add(here, &attribute.key, missing(&meaning));
+                        }
+                    }
+                }
+            }
+            key => report.add(here, key, options::of_provisioner(key)),
+        }
+    }
+}
+
+fn playbooks(block: &Block, tree: &Tree, scope: &Scope, report: &mut Report) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for attribute in &block.attributes {
+        let here = (block.file.as_str(), attribute.line);
+        let outcome = match attribute.key.as_str() {
+            "playbook_file" | "playbook_files" => {
+                for meaning in scope.elements(&attribute.value) {
+                    let name = meaning.text();
+                    let found = name.as_deref().and_then(|name| find(tree, &block.file, name));
+                    let outcome = match found {
+                        Some(name) => {
+                            steps.push(Step::Playbook(name.clone()));
+                            Outcome::Replaced(format!("the role's files; see `{name}`"))
+                        }
+                        None => missing(&meaning),
+                    };
+                    report.add(here, &attribute.key, outcome);
+                }
+                continue;
+            }
+            "inventory_file" => {
+                Outcome::Replaced("`floe hosts`: hosts are those that enrolled".into())
+            }
+            "extra_arguments" => {
+                arguments(attribute, block, scope, report);
+                continue;
+            }
+            key => options::of_provisioner(key),
+        };
+        report.add(here, &attribute.key, outcome);
+    }
+    steps
+}
+
+/// What is typed at `ansible-playbook`.
+fn arguments(attribute: &Attribute, block: &Block, scope: &Scope, report: &mut Report) {
+    let words: Vec<String> = scope.elements(&attribute.value).iter().map(Meaning::shown).collect();
+    let mut words = words.iter().map(String::as_str).peekable();
+    while let Some(word) = words.next() {
+        let (option, mut value) = match word.split_once('=') {
+            Some((option, value)) if option.starts_with("--") => (option, value),
+            _ => (word, ""),
+        };
+        let takes_value = [
+            "--extra-vars",
+            "-e",
+            "--vault-password-file",
+            "--vault-id",
+            "--tags",
+            "-t",
+            "--user",
+            "-u",
+            "--skip-tags",
+            "--limit",
+            "-l",
+            "--forks",
+            "-f",
+            "--scp-extra-args",
+            "--ssh-common-args",
+            "--ssh-extra-args",
+            "--private-key",
+            "--key-file",
+        ];
+        if value.is_empty() && takes_value.contains(&option) {
+            value = words.next().unwrap_or_default();
+        }
+        let outcome = match option {
+            "--vault-password-file" | "--vault-id" | "--ask-vault-pass" | "-J" => {
+                Outcome::Replaced(
+                    "`--vault-password-file`, or a prompt, where floe reads it".into(),
+                )
+            }
+            "--extra-vars" | "-e" if value.trim_start().starts_with("ansible_") => {
+                Outcome::NotNeeded("nothing connects to a host".into())
+            }
+            "--extra-vars" | "-e" => Outcome::NotSupported(
+                "write the variable into group_vars/all, where templates find it".into(),
+            ),
+            "--tags" | "-t" | "--skip-tags" | "--limit" | "-l" => {
+                Outcome::NotSupported("every task of the playbook was read".into())
+            }
+            _ => Outcome::NotNeeded("Ansible is not run".into()),
+        };
+        let what = format!("extra_arguments: {option} {value}");
+        report.add((&block.file, attribute.line), what.trim(), outcome);
+    }
+}

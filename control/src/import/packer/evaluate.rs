@@ -1,0 +1,443 @@
+//! What the expressions of a template mean, as far as it is known before a build: variables
+//! with their defaults and values, locals, functions. The rest stays as it is written.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use hcl::eval::{Context, Evaluate as _};
+use hcl::expr::{BinaryOperator, Operation, TraversalOperator};
+use hcl::template::Element;
+use hcl::{Expression, Number, Template, Value};
+
+use super::functions;
+
+/// Longer than any name, filter or configuration of an image.
+const MOST_BYTES: usize = 256 << 10;
+
+/// More steps than any template takes: locals may refer to each other in circles.
+const MOST_STEPS: usize = 50_000;
+
+/// Deeper than locals refer to locals.
+const DEEPEST: usize = 64;
+
+/// What an expression means.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Meaning {
+    Known(Value),
+    /// As it is written, with what is known filled in.
+    Symbolic(String),
+}
+
+impl Meaning {
+    /// The text, where it is one and known.
+    pub(super) fn text(&self) -> Option<String> {
+        match self {
+            Self::Known(value) => functions::word(value).ok(),
+            Self::Symbolic(_) => None,
+        }
+    }
+
+    /// For people.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Known(value) => functions::word(value)
+                .unwrap_or_else(|_| Expression::from(value.clone()).to_string()),
+            Self::Symbolic(text) => text.clone(),
+        }
+    }
+}
+
+/// The variables and locals that the files of one directory see.
+#[derive(Debug)]
+pub(super) struct Scope {
+    context: Context<'static>,
+    variables: BTreeMap<String, Expression>,
+    locals: BTreeMap<String, Expression>,
+    steps: Cell<usize>,
+    depth: Cell<usize>,
+}
+
+impl Scope {
+    pub(super) fn new(
+        variables: BTreeMap<String, Expression>,
+        locals: BTreeMap<String, Expression>,
+    ) -> Self {
+        let mut context = Context::new();
+        functions::declare(&mut context);
+        let mut scope =
+            Self { context, variables, locals, steps: Cell::new(0), depth: Cell::new(0) };
+        scope.settle();
+        scope
+    }
+
+    /// Declares what is known, until nothing more becomes known: locals may use locals.
+    fn settle(&mut self) {
+        let mut known = 0;
+        loop {
+            let of = |named: &BTreeMap<String, Expression>| -> hcl::Map<String, Value> {
+                let pairs = named.iter().filter_map(|(name, value)| match self.evaluate(value) {
+                    Some(value) => Some((name.clone(), value)),
+                    None => None,
+                });
+                pairs.collect()
+            };
+            let (variables, locals) = (of(&self.variables), of(&self.locals));
+            let now = variables.len() + locals.len();
+            self.context.declare_var("var", variables);
+            self.context.declare_var("local", locals);
+            if now <= known {
+                return;
+            }
+            known = now;
+        }
+    }
+
+    /// With one more variable, for what stands in a `dynamic` block.
+    pub(super) fn with(&self, name: &str, value: Value) -> Self {
+        let mut context = self.context.clone();
+        context.declare_var(hcl::Identifier::sanitized(name), value);
+        Self {
+            context,
+            variables: self.variables.clone(),
+            locals: self.locals.clone(),
+            steps: self.steps.clone(),
+            depth: Cell::new(0),
+        }
+    }
+
+    /// What `expression` means.
+    pub(super) fn meaning(&self, expression: &Expression) -> Meaning {
+        let (steps, depth) = (self.steps.get(), self.depth.get());
+        if steps > MOST_STEPS || depth > DEEPEST {
+            return Meaning::Symbolic(expression.to_string());
+        }
+        self.steps.set(steps + 1);
+        self.depth.set(depth + 1);
+        let meaning = self.meaning_inside(expression);
+        self.depth.set(depth);
+        meaning
+    }
+
+    fn meaning_inside(&self, expression: &Expression) -> Meaning {
+        if let Some(value) = self.evaluate(expression) {
+            return Meaning::Known(value);
+        }
+        if let Some(behind) = self.behind(expression) {
+            return self.meaning(behind);
+        }
+        match expression {
+            Expression::Parenthesis(inner) => self.meaning(inner),
+            Expression::TemplateExpr(template) => match Template::from_expr(template) {
+                Ok(template) => self.template(&template, expression),
+                Err(_) => Meaning::Symbolic(expression.to_string()),
+            },
+            Expression::Null
+            | Expression::Bool(_)
+            | Expression::Number(_)
+            | Expression::String(_)
+            | Expression::Array(_)
+            | Expression::Object(_)
+            | Expression::Variable(_)
+            | Expression::Traversal(_)
+            | Expression::FuncCall(_)
+            | Expression::Conditional(_)
+            | Expression::Operation(_)
+            | Expression::ForExpr(_) => Meaning::Symbolic(expression.to_string()),
+            // The enum may grow with HCL.
+            _ => Meaning::Symbolic(expression.to_string()),
+        }
+    }
+
+    /// The elements of a list, or the one value.
+    pub(super) fn elements(&self, expression: &Expression) -> Vec<Meaning> {
+        match (expression, self.evaluate(expression)) {
+            (_, Some(Value::Array(values))) => values.into_iter().map(Meaning::Known).collect(),
+            (Expression::Array(elements), None) => {
+                elements.iter().map(|element| self.meaning(element)).collect()
+            }
+            _ => vec![self.meaning(expression)],
+        }
+    }
+
+    /// The entries of an object; `None` where it is none, or not known to be one.
+    pub(super) fn entries(&self, expression: &Expression) -> Option<Vec<(String, Meaning)>> {
+        match (expression, self.evaluate(expression)) {
+            (_, Some(Value::Object(map))) => {
+                Some(map.into_iter().map(|(key, value)| (key, Meaning::Known(value))).collect())
+            }
+            (Expression::Object(object), None) => {
+                let entry = |(key, value): (&hcl::expr::ObjectKey, &Expression)| {
+                    let key = key.evaluate(&self.context).unwrap_or_else(|_| key.to_string());
+                    (key, self.meaning(value))
+                };
+                Some(object.iter().map(entry).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The parts of a reference such as `data.amazon-ami.nixos.id`, also where locals and
+    /// `"${…}"` lie around it.
+    pub(super) fn reference(&self, expression: &Expression) -> Option<Vec<String>> {
+        let mut expression = expression.clone();
+        for _ in 0..16 {
+            if let Some(behind) = self.behind(&expression) {
+                expression = behind.clone();
+                continue;
+            }
+            expression = match expression {
+                Expression::Parenthesis(inner) => *inner,
+                Expression::TemplateExpr(template) => {
+                    let template = Template::from_expr(&template).ok()?;
+                    match template.elements() {
+                        [Element::Interpolation(one)] => one.expr.clone(),
+                        _ => return None,
+                    }
+                }
+                expression => return path(&expression),
+            };
+        }
+        None
+    }
+
+    /// The expression of the variable or local that `expression` is, where its value is
+    /// not known.
+    fn behind(&self, expression: &Expression) -> Option<&Expression> {
+        let path = path(expression)?;
+        match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["var", name] => self.variables.get(*name),
+            ["local", name] => self.locals.get(*name),
+            _ => None,
+        }
+    }
+
+    fn template(&self, template: &Template, whole: &Expression) -> Meaning {
+        let mut text = String::new();
+        for element in template.elements() {
+            match element {
+                Element::Literal(literal) => text += literal,
+                Element::Interpolation(interpolation) => {
+                    match self.meaning(&interpolation.expr) {
+                        known @ Meaning::Known(_) => text += &known.shown(),
+                        // What is itself a template brings its `${…}` along.
+                        Meaning::Symbolic(inner) if inner.contains("${") => text += &inner,
+                        Meaning::Symbolic(inner) => text += &format!("${{{inner}}}"),
+                    }
+                }
+                Element::Directive(_) => return Meaning::Symbolic(whole.to_string()),
+            }
+            if text.len() > MOST_BYTES {
+                return Meaning::Symbolic(whole.to_string());
+            }
+        }
+        Meaning::Symbolic(text)
+    }
+
+    /// The value, where everything in it is known.
+    fn evaluate(&self, expression: &Expression) -> Option<Value> {
+        if let Expression::Operation(operation) = expression
+            && let Operation::Binary(binary) = operation.as_ref()
+            && is_arithmetic(binary.operator)
+        {
+            let number = |side| self.evaluate(side)?.as_f64();
+            let (left, right) = (number(&binary.lhs_expr)?, number(&binary.rhs_expr)?);
+            return calculated(left, binary.operator, right).map(Value::Number);
+        }
+        if computes(expression, 0) {
+            return None;
+        }
+        expression.evaluate(&self.context).ok().filter(|value| size(value) <= MOST_BYTES)
+    }
+}
+
+/// `a.b["c"]` as its parts.
+fn path(expression: &Expression) -> Option<Vec<String>> {
+    let Expression::Traversal(traversal) = expression else { return None };
+    let Expression::Variable(root) = &traversal.expr else { return None };
+    let mut path = vec![root.as_str().to_owned()];
+    for operator in &traversal.operators {
+        match operator {
+            TraversalOperator::GetAttr(name) => path.push(name.as_str().to_owned()),
+            TraversalOperator::Index(Expression::String(name)) => path.push(name.clone()),
+            TraversalOperator::Index(_)
+            | TraversalOperator::LegacyIndex(_)
+            | TraversalOperator::AttrSplat
+            | TraversalOperator::FullSplat => return None,
+        }
+    }
+    Some(path)
+}
+
+fn is_arithmetic(operator: BinaryOperator) -> bool {
+    use BinaryOperator::{Div, Minus, Mod, Mul, Plus};
+    matches!(operator, Plus | Minus | Mul | Div | Mod)
+}
+
+fn calculated(left: f64, operator: BinaryOperator, right: f64) -> Option<Number> {
+    let result = match operator {
+        BinaryOperator::Plus => left + right,
+        BinaryOperator::Minus => left - right,
+        BinaryOperator::Mul => left * right,
+        BinaryOperator::Div => left / right,
+        BinaryOperator::Mod => left % right,
+        BinaryOperator::Eq
+        | BinaryOperator::NotEq
+        | BinaryOperator::LessEq
+        | BinaryOperator::GreaterEq
+        | BinaryOperator::Less
+        | BinaryOperator::Greater
+        | BinaryOperator::And
+        | BinaryOperator::Or => return None,
+    };
+    Number::from_f64(result)
+}
+
+/// Whether numbers are calculated anywhere inside: the evaluator asserts that results are
+/// finite, which nobody has checked. Only what [`calculated`] does is trusted.
+fn computes(expression: &Expression, depth: usize) -> bool {
+    let inner = |expression: &Expression| computes(expression, depth + 1);
+    if depth > 200 {
+        return true;
+    }
+    match expression {
+        Expression::Null
+        | Expression::Bool(_)
+        | Expression::Number(_)
+        | Expression::String(_)
+        | Expression::Variable(_) => false,
+        Expression::Array(elements) => elements.iter().any(inner),
+        Expression::Object(object) => object.iter().any(|(key, value)| {
+            let computed = match key {
+                hcl::expr::ObjectKey::Expression(key) => inner(key),
+                _ => false,
+            };
+            computed || inner(value)
+        }),
+        Expression::TemplateExpr(template) => match Template::from_expr(template) {
+            Ok(template) => template.elements().iter().any(|element| match element {
+                Element::Literal(_) => false,
+                Element::Interpolation(interpolation) => inner(&interpolation.expr),
+                // Loops and conditions in texts are rare, and not looked into.
+                Element::Directive(_) => true,
+            }),
+            Err(_) => true,
+        },
+        Expression::Traversal(traversal) => {
+            let index = |operator: &TraversalOperator| matches!(operator, TraversalOperator::Index(index) if inner(index));
+            inner(&traversal.expr) || traversal.operators.iter().any(index)
+        }
+        Expression::FuncCall(call) => call.args.iter().any(inner),
+        Expression::Parenthesis(expression) => inner(expression),
+        Expression::Conditional(conditional) => {
+            inner(&conditional.cond_expr)
+                || inner(&conditional.true_expr)
+                || inner(&conditional.false_expr)
+        }
+        Expression::Operation(operation) => match operation.as_ref() {
+            Operation::Unary(unary) => inner(&unary.expr),
+            Operation::Binary(binary) => {
+                is_arithmetic(binary.operator) || inner(&binary.lhs_expr) || inner(&binary.rhs_expr)
+            }
+        },
+        Expression::ForExpr(each) => {
+            let given = |expression: &Option<Expression>| expression.as_ref().is_some_and(inner);
+            inner(&each.collection_expr)
+                || inner(&each.value_expr)
+                || given(&each.key_expr)
+                || given(&each.cond_expr)
+        }
+        // The enum may grow with HCL.
+        _ => true,
+    }
+}
+
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(size).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() + size(value)).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scope(variables: &[(&str, &str)], locals: &[(&str, &str)]) -> Scope {
+        let of = |named: &[(&str, &str)]| {
+            let pair = |(name, text): &(&str, &str)| ((*name).to_owned(), text.parse().unwrap());
+            named.iter().map(pair).collect()
+        };
+        Scope::new(of(variables), of(locals))
+    }
+
+    fn shown(scope: &Scope, text: &str) -> String {
+        scope.meaning(&text.parse().unwrap()).shown()
+    }
+
+    #[test]
+    fn what_is_known_is_evaluated_and_the_rest_stays() {
+        let scope = scope(
+            &[("app", "\"www\""), ("empty", "env(\"X\")")],
+            &[
+                ("stamp", "formatdate(\"YYYY\", timestamp())"),
+                ("name", "\"${var.app}-${local.stamp}\""),
+                ("up", "upper(var.app)"),
+                ("twice", "\"${local.up}${local.up}\""),
+            ],
+        );
+        let cases = [
+            ("local.twice", "WWW-WWW".replace('-', "").as_str().to_owned()),
+            ("local.name", "www-${formatdate(\"YYYY\", timestamp())}".to_owned()),
+            ("\"x-${local.name}\"", "x-www-${formatdate(\"YYYY\", timestamp())}".to_owned()),
+            ("var.empty", "env(\"X\")".to_owned()),
+            ("8 * 2", "16".to_owned()),
+            ("var.app == \"www\" ? \"a\" : \"b\"", "a".to_owned()),
+            ("join(\"-\", [for x in [\"a\", \"b\"] : upper(x)])", "A-B".to_owned()),
+            ("format(\"%s_%d\", var.app, 3)", "www_3".to_owned()),
+            ("lookup({a = \"b\"}, \"a\", \"c\")", "b".to_owned()),
+            ("replace(\"a.b\", \".\", \"-\")", "a-b".to_owned()),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(shown(&scope, text), expected, "{text}");
+        }
+        let reference = "\"${data.amazon-ami.nixos.id}\"".parse().unwrap();
+        assert_eq!(scope.reference(&reference).unwrap(), ["data", "amazon-ami", "nixos", "id"]);
+    }
+
+    #[test]
+    fn circles_and_growth_end() {
+        let circle = scope(&[], &[("a", "\"${local.b}x\""), ("b", "\"${local.a}${local.a}\"")]);
+        assert!(shown(&circle, "local.a").contains("local."));
+        let names: Vec<String> = (0..40).map(|n| format!("l{n}")).collect();
+        let texts: Vec<String> =
+            (0..40).map(|n| format!("\"${{local.l{}}}${{local.l{}}}\"", n + 1, n + 1)).collect();
+        let mut locals: Vec<(&str, &str)> =
+            names.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
+        locals.push(("l40", "\"0123456789\""));
+        shown(&scope(&[], &locals), "local.l0");
+    }
+
+    #[test]
+    fn a_division_by_zero_stays_as_it_is() {
+        let scope = scope(&[], &[]);
+        for text in ["1 / 0", "\"${1 % 0}\"", "[1e308 * 1e308]", "{a = -(1 / 0)}"] {
+            assert!(
+                matches!(scope.meaning(&text.parse().unwrap()), Meaning::Symbolic(_)),
+                "{text}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_expression_panics(text in "[a-c0-9.+*/%\"${}()\\[\\]:,=?!<> -]{0,60}") {
+            if let Ok(expression) = text.parse::<Expression>() {
+                scope(&[("a", "1")], &[("b", "var.a")]).meaning(&expression);
+            }
+        }
+    }
+}
