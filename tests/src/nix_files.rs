@@ -20,9 +20,10 @@ pub fn all() -> Vec<PathBuf> {
 }
 
 /// Whether a formatter decides how `file` looks. The stand-in for nixpkgs is denser than any
-/// would have it, and the fleet is as the seed has it.
+/// would have it, and the fleet and the fixtures are as the
+/// seed has them.
 pub fn is_formatted(file: &Path) -> bool {
-    ["tests/world", "tests/fleet"]
+    ["tests/world", "tests/fleet", "tests/fixtures"]
         .iter()
         .all(|dense| !file.starts_with(repository_root().join(dense)))
 }

@@ -16,7 +16,7 @@ use super::files::{Files, Keys};
 use super::init_text;
 use super::view::import::ImportView;
 use crate::import::{self, Plan, Tree, Variables};
-use crate::repository::{DEFAULT_KEY as KEY, FLEET_FILE, HOSTS, LOCK_FILE};
+use crate::repository::{DEFAULT_KEY as KEY, FLEET_FILE, HOSTS, LOCK_FILE, TRUST_FILE};
 use crate::vault::{self, Password};
 
 /// Make a fleet repository of one for Packer, Ansible and CloudFormation
@@ -76,7 +76,8 @@ impl Import {
         let files = files(&fleet, &plan, &view);
         view.different = self.different(&files);
         if self.dry_run {
-            let names = files.into_iter().map(|(name, _)| name);
+            let own = [FLEET_FILE, KEY, TRUST_FILE, ".gitignore"].map(ToOwned::to_owned);
+            let names = own.into_iter().chain(files.into_iter().map(|(name, _)| name));
             (view.kept, view.created) = names.partition(|name| self.dir.join(name).exists());
         } else {
             let keys =

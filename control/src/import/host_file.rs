@@ -13,10 +13,18 @@ pub(super) struct HostFile {
     pub(super) stack_name: String,
     /// The template, in the role's directory, and the parameter for its image.
     pub(super) stack: Option<(String, Option<String>)>,
-    /// Names and values, in the order of names.
-    pub(super) secrets: BTreeMap<String, String>,
+    /// In the order of names.
+    pub(super) secrets: BTreeMap<String, Secret>,
     /// Files that are rendered.
     pub(super) templates: Vec<String>,
+}
+
+/// A table of `[secrets]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Secret {
+    pub(super) value: String,
+    /// Who reads it.
+    pub(super) owner: String,
 }
 
 impl HostFile {
@@ -37,13 +45,19 @@ impl HostFile {
             let mut stack = format!("[stack]\nname = {}\n", quoted(&self.stack_name));
             stack += &format!("template = {}\n", quoted(template));
             stack += &format!("region = {}\n", quoted(region.unwrap_or("…")));
+            if parameter.is_none() {
+                stack += "# Once the template has it: image_parameter = \"ImageId\"\n";
+            }
             if let Some(parameter) = parameter {
                 stack += &format!("image_parameter = {}\n", quoted(parameter));
             }
             text += &whole(stack, region.is_some());
         }
-        for (name, value) in &self.secrets {
+        for (name, Secret { value, owner }) in &self.secrets {
             text += &format!("\n[secrets.{}]\nvalue = {}\n", key(name), quoted(value));
+            if owner != "root" {
+                text += &format!("owner = {}\n", quoted(owner));
+            }
         }
         for name in &self.templates {
             text += "\n# Rendered when the bundle is built: what it says ends in the Nix store.\n";

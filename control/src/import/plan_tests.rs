@@ -351,6 +351,22 @@ fn nothing_of_tasks_and_options_is_dropped_in_silence() {
     assert_eq!(left, []);
 }
 
+#[test]
+fn every_option_of_the_guides_template_is_told_of() {
+    let hcl = include_str!(
+        "../../../tests/fixtures/seed/fossable.org/hosts/www.fossable.org/www.pkr.hcl"
+    );
+    let files = [("hosts/www/www.pkr.hcl", hcl), ("hosts/www/configuration.nix", "{ }")];
+    let plan = plan_of(&files);
+    // What stands in objects and in texts is told of where those begin.
+    let inner = ["      ", "    name =", "    root-", "    virtualization-"];
+    let left: Vec<_> = untold(&plan, &files)
+        .into_iter()
+        .filter(|(_, _, line)| line.contains(" = ") && !inner.iter().any(|it| line.starts_with(it)))
+        .collect();
+    assert_eq!(left, []);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

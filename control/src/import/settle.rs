@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::host_file::Secret;
 use super::nix::{self, Edited, SecretOf};
 use super::report::{Outcome, Report, shown};
 use super::role::RoleFile;
@@ -12,8 +13,8 @@ use super::variables::{Known, Variables};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Settled {
     pub(super) files: BTreeMap<String, Vec<u8>>,
-    /// Names and values of `[secrets]`.
-    pub(super) secrets: BTreeMap<String, String>,
+    /// By their names.
+    pub(super) secrets: BTreeMap<String, Secret>,
     /// Files of `[files]`.
     pub(super) templates: Vec<String>,
 }
@@ -46,7 +47,8 @@ pub(super) fn settle(
         for secret in &edited.secrets {
             let line = place(&file, text, secret.line);
             secret_is_told((&file.origin.0, line), role, secret, variables, report);
-            settled.secrets.insert(secret.name.clone(), secret.value.clone());
+            let (value, owner) = (secret.value.clone(), secret.owner.clone());
+            settled.secrets.insert(secret.name.clone(), Secret { value, owner });
         }
         for template in &edited.templates {
             let outcome = in_the_store(&name, template.variables.as_deref(), variables);

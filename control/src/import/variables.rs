@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::error::Error;
 use super::report::{Outcome, Report};
@@ -60,9 +60,10 @@ impl Variables {
                 Some(opened) => {
                     let text = str::from_utf8(&opened);
                     let text = text.map_err(|_| Error::NotText { file: name.to_owned() })?;
-                    let node =
-                        yaml::document(name, text).map_err(|error| without_text(error, name))?;
+                    let node = yaml::document(name, text);
+                    let mut node = node.map_err(|error| without_text(error, name))?;
                     variables.add(&node, "", true);
+                    wipe(&mut node);
                 }
                 None => variables.unopened += 1,
             }
@@ -99,6 +100,15 @@ impl Variables {
     }
 }
 
+/// Values of the vault do not stay in memory.
+fn wipe(node: &mut Node) {
+    match &mut node.data {
+        Data::Scalar(text) => text.zeroize(),
+        Data::List(list) => list.iter_mut().for_each(wipe),
+        Data::Map(map) => map.iter_mut().for_each(|(_, node)| wipe(node)),
+    }
+}
+
 /// A parser's words may repeat what is sealed.
 fn without_text(error: Error, name: &str) -> Error {
     match error {
@@ -125,17 +135,27 @@ pub(super) fn files(tree: &Tree) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Whether floe looks there: for everybody, or for one role.
+fn is_found(name: &str) -> bool {
+    let mut parts = name.split('/');
+    match (parts.next(), parts.next()) {
+        (Some("group_vars"), Some(group)) => group.split('.').next() == Some("all"),
+        (Some("host_vars"), Some(_)) => true,
+        (_, _) => false,
+    }
+}
+
 /// The files with variables go on as they are: what is sealed stays sealed.
 pub(super) fn take(tree: &Tree, report: &mut Report) -> Vec<(String, Vec<u8>)> {
     let mut taken = Vec::new();
     for name in files(tree) {
         let bytes = tree.bytes(name).unwrap_or_default();
-        let outcome = match (name.starts_with("group_vars/all"), crate::vault::is_sealed(bytes)) {
+        let outcome = match (is_found(name), crate::vault::is_sealed(bytes)) {
             (true, true) => Outcome::Taken(format!("{name}, as it is: it stays sealed")),
             (true, false) => Outcome::Taken(name.to_owned()),
             (false, _) => Outcome::Look(format!(
-                "copied to {name}; templates and [secrets] see group_vars/all: move what they \
-                 need there"
+                "copied to {name}; templates and [secrets] see group_vars/all and \
+                 host_vars/<role>: move what they need there"
             )),
         };
         report.add((name, None), "variables", outcome);

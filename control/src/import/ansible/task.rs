@@ -39,6 +39,19 @@ pub(super) struct Place {
     pub(super) depth: usize,
 }
 
+/// What a task says to do.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    /// By its short name.
+    module: &'a str,
+    /// For the report.
+    what: &'a str,
+    line: usize,
+    /// The module's value, and the task with everything in it.
+    node: &'a Node,
+    task: &'a Node,
+}
+
 impl Tasks<'_> {
     pub(super) fn list(&mut self, node: &Node, place: &Place) -> Result<(), Error> {
         for task in node.list() {
@@ -88,7 +101,8 @@ impl Tasks<'_> {
                         "" => key.name.clone(),
                         name => format!("{} ({name})", key.name),
                     };
-                    self.module(short, &what, node, task, &place, items.as_deref())?;
+                    let task = Task { module: short, what: &what, line: key.line, node, task };
+                    self.module(&task, &place, items.as_deref())?;
                 }
             }
         }
@@ -111,23 +125,21 @@ impl Tasks<'_> {
 
     fn module(
         &mut self,
-        module: &str,
-        what: &str,
-        node: &Node,
-        task: &Node,
+        task: &Task<'_>,
         place: &Place,
         items: Option<&[Words]>,
     ) -> Result<(), Error> {
-        let here = (place.file.as_str(), node.line);
-        let arguments = Arguments::of(module, node, task.get("args"));
+        let Task { module, what, line, .. } = *task;
+        let here = (place.file.as_str(), line);
+        let arguments = Arguments::of(module, task.node, task.task.get("args"));
         match module {
             "include_tasks" | "import_tasks" | "include" => {
                 let named = arguments.get("file").or(arguments.free.as_deref());
-                self.include(named.unwrap_or_default(), what, node.line, place)
+                self.include(named.unwrap_or_default(), what, line, place)
             }
             "include_role" | "import_role" => {
                 let named = arguments.get("name").or(arguments.free.as_deref());
-                self.role(named.unwrap_or_default(), what, node.line, place)
+                self.role(named.unwrap_or_default(), what, line, place)
             }
             _ if module::brings_files(module) => {
                 let once = [place.words.clone()];
@@ -135,7 +147,7 @@ impl Tasks<'_> {
                     Some(items) => {
                         let items = if items.is_empty() { &once[..] } else { items };
                         for words in items {
-                            self.put(module, what, node.line, &arguments, place, words);
+                            self.put(task, &arguments, place, words);
                         }
                     }
                     None => {
@@ -166,15 +178,8 @@ impl Tasks<'_> {
     }
 
     /// `copy` and `template`.
-    fn put(
-        &mut self,
-        module: &str,
-        what: &str,
-        line: usize,
-        arguments: &Arguments,
-        place: &Place,
-        words: &Words,
-    ) {
+    fn put(&mut self, task: &Task<'_>, arguments: &Arguments, place: &Place, words: &Words) {
+        let Task { module, what, line, .. } = *task;
         let here = (place.file.as_str(), line);
         let filled = |key: &str| arguments.get(key).map(|text| words.filled(text));
         let (Some(Some(dest)), source) = (filled("dest"), filled("src")) else {

@@ -4,7 +4,8 @@
 use minijinja::Environment;
 
 use super::option;
-use super::scan::{Kind, Places, scan};
+use super::places::{Kind, Places};
+use super::scan::scan;
 
 /// A file after it was changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(in crate::import) struct SecretOf {
     pub(in crate::import) file_option: String,
     /// Below `/run/floe/secrets`.
     pub(in crate::import) name: String,
+    /// Who reads the file.
+    pub(in crate::import) owner: String,
     /// `{{ … }}`, as it stood.
     pub(in crate::import) value: String,
     /// The variables in it.
@@ -55,7 +58,7 @@ pub(in crate::import) fn edited(
     let mut edited = Edited::default();
     if is_template {
         for option in &places.options {
-            let Some(file_option) = option::with_file(&option.path) else { continue };
+            let Some((file_option, owner)) = option::with_file(&option.path) else { continue };
             let jinja = places.jinja.iter().find(|jinja| {
                 option.value.contains(&jinja.range.start) && jinja.kind == Kind::Expression
             });
@@ -70,6 +73,7 @@ pub(in crate::import) fn edited(
                 option: option.path.join("."),
                 file_option: file_option.to_owned(),
                 name,
+                owner: owner.to_owned(),
                 value,
                 variables,
             });

@@ -9,6 +9,7 @@
 
 mod edit;
 mod option;
+mod places;
 mod scan;
 
 pub(super) use edit::{Edited, SecretOf, edited};

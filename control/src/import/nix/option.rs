@@ -2,48 +2,42 @@
 //! take the path of a file with it. Each pair stands in nixpkgs, release 24.11, in the module
 //! named with it.
 
-/// The option's path, `*` for any one name; the option that takes a file; and whether the
-/// file holds the digest of what the option holds.
-const PAIRS: [(&str, &str); 22] = [
+/// The option's path, `*` for any one name, the option that takes a file, and who reads it.
+const PAIRS: [(&str, &str, &str); 19] = [
     // nixos/modules/config/users-groups.nix
-    ("users.users.*.hashedPassword", "hashedPasswordFile"),
-    ("users.extraUsers.*.hashedPassword", "hashedPasswordFile"),
+    ("users.users.*.hashedPassword", "hashedPasswordFile", "root"),
+    ("users.extraUsers.*.hashedPassword", "hashedPasswordFile", "root"),
     // nixos/modules/services/networking/wireguard.nix
-    ("networking.wireguard.interfaces.*.privateKey", "privateKeyFile"),
-    ("networking.wireguard.interfaces.*.peers.presharedKey", "presharedKeyFile"),
+    ("networking.wireguard.interfaces.*.privateKey", "privateKeyFile", "root"),
+    ("networking.wireguard.interfaces.*.peers.presharedKey", "presharedKeyFile", "root"),
     // nixos/modules/services/networking/wg-quick.nix
-    ("networking.wg-quick.interfaces.*.privateKey", "privateKeyFile"),
-    ("networking.wg-quick.interfaces.*.peers.presharedKey", "presharedKeyFile"),
+    ("networking.wg-quick.interfaces.*.privateKey", "privateKeyFile", "root"),
+    ("networking.wg-quick.interfaces.*.peers.presharedKey", "presharedKeyFile", "root"),
     // nixos/modules/services/networking/mosquitto.nix
-    ("services.mosquitto.listeners.users.*.password", "passwordFile"),
-    ("services.mosquitto.listeners.users.*.hashedPassword", "hashedPasswordFile"),
+    ("services.mosquitto.listeners.users.*.password", "passwordFile", "mosquitto"),
+    ("services.mosquitto.listeners.users.*.hashedPassword", "hashedPasswordFile", "mosquitto"),
     // nixos/modules/services/databases/redis.nix
-    ("services.redis.servers.*.requirePass", "requirePassFile"),
+    ("services.redis.servers.*.requirePass", "requirePassFile", "root"),
     // nixos/modules/services/misc/gitea.nix
-    ("services.gitea.database.password", "passwordFile"),
+    ("services.gitea.database.password", "passwordFile", "gitea"),
     // nixos/modules/services/cluster/k3s/default.nix
-    ("services.k3s.token", "tokenFile"),
+    ("services.k3s.token", "tokenFile", "root"),
     // nixos/modules/services/cluster/rke2/default.nix
-    ("services.rke2.token", "tokenFile"),
+    ("services.rke2.token", "tokenFile", "root"),
     // nixos/modules/services/networking/coturn.nix
-    ("services.coturn.static-auth-secret", "static-auth-secret-file"),
+    ("services.coturn.static-auth-secret", "static-auth-secret-file", "turnserver"),
     // nixos/modules/services/monitoring/prometheus/default.nix
-    ("services.prometheus.scrapeConfigs.basic_auth.password", "password_file"),
-    ("services.prometheus.scrapeConfigs.bearer_token", "bearer_token_file"),
-    ("services.prometheus.remoteWrite.basic_auth.password", "password_file"),
-    ("services.prometheus.remoteWrite.bearer_token", "bearer_token_file"),
-    ("services.prometheus.remoteRead.basic_auth.password", "password_file"),
-    ("services.prometheus.alertmanagers.basic_auth.password", "password_file"),
+    ("services.prometheus.scrapeConfigs.basic_auth.password", "password_file", "prometheus"),
+    ("services.prometheus.scrapeConfigs.bearer_token", "bearer_token_file", "prometheus"),
+    ("services.prometheus.remoteWrite.basic_auth.password", "password_file", "prometheus"),
+    ("services.prometheus.remoteWrite.bearer_token", "bearer_token_file", "prometheus"),
+    ("services.prometheus.remoteRead.basic_auth.password", "password_file", "prometheus"),
     // nixos/modules/services/networking/hostapd.nix
-    ("services.hostapd.radios.*.networks.*.authentication.wpaPassword", "wpaPasswordFile"),
-    // nixos/modules/services/web-apps/lemmy.nix has only the file; nixos/modules/services/
-    // networking/tinc.nix
-    ("services.tinc.networks.*.ed25519PrivateKey", "ed25519PrivateKeyFile"),
-    ("services.tinc.networks.*.rsaPrivateKey", "rsaPrivateKeyFile"),
+    ("services.hostapd.radios.*.networks.*.authentication.wpaPassword", "wpaPasswordFile", "root"),
 ];
 
-/// The option beside `path` that takes a file.
-pub(super) fn with_file(path: &[String]) -> Option<&'static str> {
+/// The option beside `path` that takes a file, and the user who reads it.
+pub(super) fn with_file(path: &[String]) -> Option<(&'static str, &'static str)> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     // In a module of two halves, options stand in `config`.
     let path = path.strip_prefix(&["config"]).unwrap_or(&path);
@@ -52,7 +46,7 @@ pub(super) fn with_file(path: &[String]) -> Option<&'static str> {
         parts.len() == path.len()
             && parts.iter().zip(path).all(|(part, name)| *part == "*" || part == name)
     };
-    PAIRS.iter().find(|(pattern, _)| fits(pattern)).map(|(_, file)| *file)
+    PAIRS.iter().find(|(pattern, ..)| fits(pattern)).map(|(_, file, owner)| (*file, *owner))
 }
 
 /// A name for the secret at `path`: whose it is, and what.
@@ -114,11 +108,16 @@ mod tests {
 
     #[test]
     fn an_option_is_known_by_its_whole_path() {
-        assert_eq!(with_file(&path("users.users.root.hashedPassword")), Some("hashedPasswordFile"));
+        assert_eq!(
+            with_file(&path("users.users.root.hashedPassword")),
+            Some(("hashedPasswordFile", "root"))
+        );
         assert_eq!(
             with_file(&path("config.users.users.root.hashedPassword")),
-            Some("hashedPasswordFile")
+            Some(("hashedPasswordFile", "root"))
         );
+        let coturn = with_file(&path("services.coturn.static-auth-secret"));
+        assert_eq!(coturn, Some(("static-auth-secret-file", "turnserver")));
         assert_eq!(with_file(&path("my.hashedPassword")), None);
         assert_eq!(with_file(&path("users.users.root.name")), None);
     }

@@ -8,53 +8,7 @@
 
 use std::ops::Range;
 
-/// What was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Places {
-    /// `a.b = "{{ … }}";`
-    pub(super) options: Vec<Option_>,
-    /// Where Jinja stands, options included; the text is what is between the brackets.
-    pub(super) jinja: Vec<Jinja>,
-    /// Before the `]` of the list of `imports`.
-    pub(super) imports: Option<usize>,
-    /// After the `{` of the attributes of the module.
-    pub(super) attributes: Option<usize>,
-    /// Whether every bracket was closed.
-    pub(super) is_whole: bool,
-}
-
-/// An option whose value is exactly one expression.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Option_ {
-    /// The whole path, from the module on.
-    pub(super) path: Vec<String>,
-    /// Where the last name of the path stands.
-    pub(super) name: Range<usize>,
-    /// Where the value stands, with its quotes.
-    pub(super) value: Range<usize>,
-}
-
-/// `{{ … }}`, `{% … %}` or `{# … #}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Jinja {
-    pub(super) range: Range<usize>,
-    pub(super) kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Expression,
-    Statement,
-    Comment,
-}
-
-impl Jinja {
-    /// What stands between the brackets.
-    pub(super) fn inner<'a>(&self, text: &'a str) -> &'a str {
-        let inner = text.get(self.range.start + 2..self.range.end.saturating_sub(2));
-        inner.unwrap_or_default().trim_matches('-').trim()
-    }
-}
+use super::places::{Assigned, Jinja, Kind, Places};
 
 /// Scans `text`.
 pub(super) fn scan(text: &str) -> Places {
@@ -78,7 +32,7 @@ struct Scanner<'a> {
     open: Vec<Frame>,
     places: Places,
     /// An option that stands if a `;` comes next.
-    pending: Option<Option_>,
+    pending: Option<Assigned>,
 }
 
 /// Something that has begun and not ended.
@@ -256,7 +210,7 @@ impl Scanner<'_> {
         if is_one && frame.is_after_equals && string.opened == Opened::Text {
             let name = frame.path.last().map(|(_, range)| range.clone());
             let path = frame.full();
-            self.pending = name.map(|name| Option_ { path, name, value: range });
+            self.pending = name.map(|name| Assigned { path, name, value: range });
         }
         frame.is_after_equals = false;
     }

@@ -158,7 +158,9 @@ fn file(block: &Block, tree: &Tree, scope: &Scope, report: &mut Report) -> Vec<S
                 continue;
             }
             ("content", None) => unknown(&meaning),
-            ("destination", Some(_)) => continue,
+            ("destination", Some(_)) => Outcome::Replaced(
+                "a place among the role's files, or what is said of its content".into(),
+            ),
             ("destination", None) => unknown(&meaning),
             ("direction", _) => Outcome::NotNeeded("files go to the machine".into()),
             (key, _) => options::of_provisioner(key),

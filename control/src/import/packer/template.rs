@@ -78,7 +78,7 @@ fn template(
             ("source", kind) => Outcome::NotSupported(format!(
                 "`{kind}`: floe makes images the way amazon-ebs does, and no other"
             )),
-            ("data", "amazon-ami") => Outcome::Taken("host.toml: [image.source]".into()),
+            ("data", "amazon-ami") => Outcome::Taken("host.toml: [image.source_ami_filter]".into()),
             ("data", _) => {
                 Outcome::NotSupported("what it would answer is only known in a build".into())
             }
@@ -106,7 +106,7 @@ fn template(
             report.add((&file.file, attribute.line), &attribute.key, outcome);
         }
     }
-    unused(&data, files, report);
+    unused(&data, report);
 
     let labels: Vec<String> = images.iter().map(|image| image.label.clone()).collect();
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
@@ -123,8 +123,7 @@ fn template(
 }
 
 /// Options of data sources that no image refers to are told of as well.
-fn unused(data: &[&Block], files: &[Block], report: &mut Report) {
-    let _ = files;
+fn unused(data: &[&Block], report: &mut Report) {
     for block in data.iter().filter(|block| block.label(0) == "amazon-ami") {
         for attribute in &block.attributes {
             let is_told = report
