@@ -13,6 +13,7 @@
 //!   [`template`]: text with variables of it.
 //! * [`serve`]: the control plane's edge; [`store`], [`objects`], [`enrol`]: what it keeps;
 //!   [`operator`]: who may change it; [`trust`]: whose signatures count.
+//! * [`import`]: a repository of Packer and Ansible becomes a fleet repository.
 //! * `supervisor`: what systemd is told of a control plane.
 //! * [`rollout`]: which host gets what, when; [`session`]: live agents.
 

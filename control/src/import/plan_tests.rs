@@ -101,8 +101,9 @@ build { sources = ["source.amazon-ebs.web"] }
     assert_eq!(image["run_tags"]["kind"].as_str(), Some("WEB"));
     assert_eq!(plan.release.as_deref(), Some("25.05"));
     assert_said(&plan, "web.pkr.hcl", 22, &["ami_users", "not supported"]);
-    // `tags` is not known as a whole, since a build has a name only when it runs.
-    assert_said(&plan, "web.pkr.hcl", 28, &["tags", "not supported", "build.name"]);
+    // A build has a name only when it runs.
+    assert_said(&plan, "web.pkr.hcl", 28, &["tags", "look", "build.name"]);
+    assert_eq!(image["tags"]["team"].as_str(), Some("ops"));
     assert_said(&plan, "web.pkr.hcl", 6, &["validation", "not needed"]);
     assert_said(&plan, "prod.auto.pkrvars.hcl", 1, &["region", "replaced"]);
 }
@@ -169,6 +170,22 @@ fn without_ansible_the_text_in_packer_is_the_configuration() {
         text(&plan, "hosts/web/configuration.nix"),
         "{ pkgs, ... }: {\n  imports = [ ./floe.nix ];\n  ec2.hvm = true;\n}\n"
     );
+}
+
+#[test]
+fn what_is_uploaded_and_moved_is_meant_for_where_it_ends() {
+    let hcl = format!(
+        "{IMAGE}build {{\n  sources = [\"source.amazon-ebs.web\"]\n  provisioner \"file\" {{\n    \
+         source = \"nixos/\"\n    destination = \"/etc/nixos\"\n  }}\n  provisioner \"file\" {{\n    \
+         source = \"c.nix\"\n    destination = \"/tmp/c.nix\"\n  }}\n  provisioner \"shell\" {{\n    \
+         inline = [\"sudo mv /tmp/c.nix /etc/nixos/configuration.nix\", \"mv /x /etc/nixos/y\"]\n  }}\n}}\n"
+    );
+    let files = [("web.pkr.hcl", hcl.as_str()), ("c.nix", "{ }"), ("nixos/hw.nix", "{ }")];
+    let plan = plan_of(&files);
+    assert!(text(&plan, "hosts/web/configuration.nix").contains("./floe.nix"));
+    assert_eq!(text(&plan, "hosts/web/hw.nix"), "{ }");
+    assert_said(&plan, "web.pkr.hcl", 19, &["mv /tmp/c.nix", "taken over"]);
+    assert_said(&plan, "web.pkr.hcl", 19, &["mv /x", "not supported"]);
 }
 
 const ROLES: [(&str, &str); 8] = [

@@ -6,7 +6,7 @@ use super::evaluate::{Meaning, Scope};
 use super::options;
 use super::source::unknown;
 use crate::import::report::{Outcome, Report};
-use crate::import::role::{From, Put};
+use crate::import::role::{self, From, Put};
 use crate::import::shell;
 use crate::import::tree::{self, Tree};
 
@@ -81,7 +81,9 @@ pub(super) fn steps(build: &Block, tree: &Tree, scope: &Scope, report: &mut Repo
     for block in build.blocks.iter().filter(|block| block.kind != "source") {
         match (block.kind.as_str(), block.label(0)) {
             ("provisioner", "file") => steps.extend(file(block, tree, scope, report)),
-            ("provisioner", "shell" | "shell-local") => scripts(block, tree, scope, report),
+            ("provisioner", "shell" | "shell-local") => {
+                scripts(block, tree, scope, &mut steps, report);
+            }
             ("provisioner", "ansible" | "ansible-local") => {
                 steps.extend(playbooks(block, tree, scope, report));
             }
@@ -151,7 +153,11 @@ fn file(block: &Block, tree: &Tree, scope: &Scope, report: &mut Report) -> Vec<S
                 for meaning in scope.elements(&attribute.value) {
                     let name = meaning.text();
                     match name.as_deref().and_then(|name| find(tree, &block.file, name)) {
-                        Some(name) => put(From::File(name)),
+                        // With a `/` at the end what is in the directory goes.
+                        Some(found) => {
+                            let is_all = name.is_some_and(|name| name.ends_with('/'));
+                            put(From::File(if is_all { found + "/" } else { found }));
+                        }
                         None => report.add(here, &attribute.key, missing(&meaning)),
                     }
                 }
@@ -186,7 +192,7 @@ fn missing(meaning: &Meaning) -> Outcome {
     Outcome::NotSupported(format!("there is no `{}` in the repository", meaning.shown()))
 }
 
-fn scripts(block: &Block, tree: &Tree, scope: &Scope, report: &mut Report) {
+fn scripts(block: &Block, tree: &Tree, scope: &Scope, steps: &mut [Step], report: &mut Report) {
     report.add((&block.file, block.line), format!("provisioner {}", block.label(0)), {
         Outcome::Replaced("the configuration, which the agent activates; each line below".into())
     });
@@ -196,7 +202,8 @@ fn scripts(block: &Block, tree: &Tree, scope: &Scope, report: &mut Report) {
             "inline" | "command" => {
                 for meaning in scope.elements(&attribute.value) {
                     let line = meaning.shown();
-                    report.add(here, format!("{}: {line}", block.label(0)), shell::outcome(&line));
+                    let outcome = moved(&line, steps).unwrap_or_else(|| shell::outcome(&line));
+                    report.add(here, format!("{}: {line}", block.label(0)), outcome);
                 }
             }
             "script" | "scripts" => {
@@ -208,7 +215,8 @@ fn scripts(block: &Block, tree: &Tree, scope: &Scope, report: &mut Report) {
                             let to = format!("each of its lines: see `{name}`");
                             report.add(here, &attribute.key, Outcome::Replaced(to));
                             for (line, command) in shell::commands(&script) {
-                                let outcome = shell::outcome(&command);
+                                let outcome = moved(&command, steps)
+                                    .unwrap_or_else(|| shell::outcome(&command));
                                 report.add((name, line), command, outcome);
                             }
                         }
@@ -221,6 +229,35 @@ fn scripts(block: &Block, tree: &Tree, scope: &Scope, report: &mut Report) {
             key => report.add(here, key, options::of_provisioner(key)),
         }
     }
+}
+
+/// Files that were uploaded to some place and are moved to `/etc/nixos` by `command`, as
+/// whoever logs in without being root must do it.
+fn moved(command: &str, steps: &mut [Step]) -> Option<Outcome> {
+    let mut words = command.split_whitespace().skip_while(|word| *word == "sudo");
+    words.next().filter(|program| matches!(*program, "mv" | "cp"))?;
+    let words: Vec<&str> = words.filter(|word| !word.starts_with('-')).collect();
+    let (dest, sources) = words.split_last()?;
+    if !role::is_nixos(dest) || sources.is_empty() {
+        return None;
+    }
+    let uploaded = |put: &Put, source: &str| put.dest.trim_end_matches('/') == source;
+    let mut known = Vec::new();
+    for source in sources {
+        let at = steps.iter().rposition(|step| match step {
+            Step::Put(put) => uploaded(put, source.trim_end_matches('/')),
+            Step::Playbook(_) => false,
+        });
+        known.push((at?, tree::base(source.trim_end_matches('/'))));
+    }
+    for (at, name) in known {
+        if let Some(Step::Put(put)) = steps.get_mut(at) {
+            let is_directory = *dest == "/etc/nixos" || dest.ends_with('/');
+            let dest = dest.trim_end_matches('/');
+            put.dest = if is_directory { format!("{dest}/{name}") } else { dest.to_owned() };
+        }
+    }
+    Some(Outcome::Taken("the role's files: what was uploaded is meant for there".into()))
 }
 
 fn playbooks(block: &Block, tree: &Tree, scope: &Scope, report: &mut Report) -> Vec<Step> {

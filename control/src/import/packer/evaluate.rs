@@ -159,18 +159,35 @@ impl Scope {
         }
     }
 
-    /// The entries of an object; `None` where it is none, or not known to be one.
+    /// The entries of an object, of a local that is one, or of several that are merged; `None`
+    /// where it is none, or not known to be one.
     pub(super) fn entries(&self, expression: &Expression) -> Option<Vec<(String, Meaning)>> {
-        match (expression, self.evaluate(expression)) {
-            (_, Some(Value::Object(map))) => {
-                Some(map.into_iter().map(|(key, value)| (key, Meaning::Known(value))).collect())
-            }
-            (Expression::Object(object), None) => {
+        self.entries_at(expression, 0)
+    }
+
+    fn entries_at(&self, expression: &Expression, depth: usize) -> Option<Vec<(String, Meaning)>> {
+        if let Some(Value::Object(map)) = self.evaluate(expression) {
+            return Some(
+                map.into_iter().map(|(key, value)| (key, Meaning::Known(value))).collect(),
+            );
+        }
+        if depth > 8 {
+            return None;
+        }
+        if let Some(behind) = self.behind(expression) {
+            return self.entries_at(behind, depth + 1);
+        }
+        match expression {
+            Expression::Object(object) => {
                 let entry = |(key, value): (&hcl::expr::ObjectKey, &Expression)| {
                     let key = key.evaluate(&self.context).unwrap_or_else(|_| key.to_string());
                     (key, self.meaning(value))
                 };
                 Some(object.iter().map(entry).collect())
+            }
+            Expression::FuncCall(call) if call.name.name.as_str() == "merge" => {
+                let parts = call.args.iter().map(|part| self.entries_at(part, depth + 1));
+                Some(parts.collect::<Option<Vec<_>>>()?.concat())
             }
             _ => None,
         }

@@ -301,7 +301,10 @@ fn tag(into: &mut BTreeMap<String, String>, table: &str, block: &Block, scope: &
             elements.map(|(at, meaning)| (at.to_string(), meaning)).collect()
         });
         for (key, meaning) in pairs {
-            let Meaning::Known(value) = meaning else { return unknown(&meaning) };
+            let Meaning::Known(value) = meaning else {
+                tags.push(Err(unknown(&meaning)));
+                continue;
+            };
             let element =
                 hcl::Map::from_iter([("key".to_owned(), key.into()), ("value".to_owned(), value)]);
             tags.push(pair(content, &scope.with(&iterator, element.into())));
@@ -309,13 +312,20 @@ fn tag(into: &mut BTreeMap<String, String>, table: &str, block: &Block, scope: &
     } else {
         tags.push(pair(block, scope));
     }
+    let mut left = None;
     for tag in tags {
         match tag {
             Ok((key, value)) => drop(into.insert(key, value)),
-            Err(outcome) => return outcome,
+            Err(outcome) => left = Some(outcome),
         }
     }
-    Outcome::Taken(format!("host.toml: [{table}]"))
+    match left {
+        None => Outcome::Taken(format!("host.toml: [{table}]")),
+        Some(outcome) if block.kind == "dynamic" => {
+            Outcome::Look(format!("host.toml: [{table}], without one: {}", outcome.text()))
+        }
+        Some(outcome) => outcome,
+    }
 }
 
 fn pair(block: &Block, scope: &Scope) -> Result<(String, String), Outcome> {
