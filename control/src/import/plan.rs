@@ -154,16 +154,14 @@ fn stacks(tree: &Tree, found: &[Found], report: &mut Report) -> Result<Stacks, E
             let directory = found.directory.as_deref().filter(|directory| !directory.is_empty());
             directory.is_some_and(|directory| name.starts_with(&format!("{directory}/")))
         });
-        let owner = match (inside, found) {
-            (Some(found), _) | (None, [found]) => found,
-            (None, _) => {
-                let outcome = Outcome::NotSupported(
-                    "it is in the directory of no role: copy it to hosts/<role>/cloudformation.yml"
-                        .into(),
-                );
-                report.add((name, None), "CloudFormation template", outcome);
-                continue;
-            }
+        let only = if let [only] = found { Some(only) } else { None };
+        let Some(owner) = inside.or(only) else {
+            let outcome = Outcome::NotSupported(
+                "it is in the directory of no role: copy it to hosts/<role>/cloudformation.yml"
+                    .into(),
+            );
+            report.add((name, None), "CloudFormation template", outcome);
+            continue;
         };
         let stack = cloudformation::stack(tree, name, report)?;
         let is_json = name.ends_with(".json");
@@ -276,3 +274,7 @@ const ENTRY: &str = "configuration.nix";
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "plan_broken_tests.rs"]
+mod broken_tests;

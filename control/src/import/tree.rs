@@ -36,7 +36,7 @@ impl Tree {
         let walk = WalkDir::new(&root).sort_by_file_name().into_iter();
         for entry in walk.filter_entry(|entry| !is_litter(&entry.file_name().to_string_lossy())) {
             let entry = entry.map_err(|error| unreadable(directory, error.into()))?;
-            let inside = entry.path().strip_prefix(&root).unwrap_or(entry.path());
+            let inside = entry.path().strip_prefix(&root).unwrap_or_else(|_| entry.path());
             let inside = inside.to_string_lossy().into_owned();
             if entry.file_type().is_dir() {
                 continue;

@@ -99,7 +99,8 @@ pub(super) fn outcome(module: &str, arguments: &Arguments) -> Outcome {
 }
 
 fn file(arguments: &Arguments) -> Outcome {
-    let path = arguments.get("path").or_else(|| arguments.get("dest")).or(arguments.get("name"));
+    let path =
+        arguments.get("path").or_else(|| arguments.get("dest")).or_else(|| arguments.get("name"));
     let path = path.unwrap_or_default();
     if path == "/etc/nixos" || path.starts_with("/etc/nixos/") {
         return Outcome::NotNeeded(

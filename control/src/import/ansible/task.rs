@@ -215,7 +215,9 @@ impl Tasks<'_> {
                 }
             }
             // A `copy` of a text is a template to Ansible like any other argument.
-            (None, Some(text)) => Some(From::Text(words.filled(text).unwrap_or(text.to_owned()))),
+            (None, Some(text)) => {
+                Some(From::Text(words.filled(text).unwrap_or_else(|| text.to_owned())))
+            }
             (Some(None), _) | (None, None) => None,
         };
         let Some(from) = from else {

@@ -268,7 +268,7 @@ impl Scanner<'_> {
             }
             char if char.is_ascii_alphabetic() || char == '_' => {
                 let end = |c: char| !(c.is_ascii_alphanumeric() || "_'-".contains(c));
-                let length = self.rest().find(end).unwrap_or(self.rest().len());
+                let length = self.rest().find(end).unwrap_or_else(|| self.rest().len());
                 self.at += length;
                 self.name(start..self.at);
             }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use hcl::eval::{Context, Evaluate as _};
-use hcl::expr::{BinaryOperator, Operation, TraversalOperator};
+use hcl::expr::{BinaryOperator, ObjectKey, Operation, TraversalOperator};
 use hcl::template::Element;
 use hcl::{Expression, Number, Template, Value};
 
@@ -75,9 +75,8 @@ impl Scope {
         let mut known = 0;
         loop {
             let of = |named: &BTreeMap<String, Expression>| -> hcl::Map<String, Value> {
-                let pairs = named.iter().filter_map(|(name, value)| match self.evaluate(value) {
-                    Some(value) => Some((name.clone(), value)),
-                    None => None,
+                let pairs = named.iter().filter_map(|(name, value)| {
+                    self.evaluate(value).map(|value| (name.clone(), value))
                 });
                 pairs.collect()
             };
@@ -177,20 +176,19 @@ impl Scope {
         if let Some(behind) = self.behind(expression) {
             return self.entries_at(behind, depth + 1);
         }
-        match expression {
-            Expression::Object(object) => {
-                let entry = |(key, value): (&hcl::expr::ObjectKey, &Expression)| {
-                    let key = key.evaluate(&self.context).unwrap_or_else(|_| key.to_string());
-                    (key, self.meaning(value))
-                };
-                Some(object.iter().map(entry).collect())
-            }
-            Expression::FuncCall(call) if call.name.name.as_str() == "merge" => {
-                let parts = call.args.iter().map(|part| self.entries_at(part, depth + 1));
-                Some(parts.collect::<Option<Vec<_>>>()?.concat())
-            }
-            _ => None,
+        if let Expression::Object(object) = expression {
+            let entry = |(key, value): (&ObjectKey, &Expression)| {
+                let key = key.evaluate(&self.context).unwrap_or_else(|_| key.to_string());
+                (key, self.meaning(value))
+            };
+            return Some(object.iter().map(entry).collect());
         }
+        let Expression::FuncCall(call) = expression else { return None };
+        if call.name.name.as_str() != "merge" {
+            return None;
+        }
+        let parts = call.args.iter().map(|part| self.entries_at(part, depth + 1));
+        Some(parts.collect::<Option<Vec<_>>>()?.concat())
     }
 
     /// The parts of a reference such as `data.amazon-ami.nixos.id`, also where locals and
@@ -202,17 +200,14 @@ impl Scope {
                 expression = behind.clone();
                 continue;
             }
-            expression = match expression {
-                Expression::Parenthesis(inner) => *inner,
-                Expression::TemplateExpr(template) => {
-                    let template = Template::from_expr(&template).ok()?;
-                    match template.elements() {
-                        [Element::Interpolation(one)] => one.expr.clone(),
-                        _ => return None,
-                    }
-                }
-                expression => return path(&expression),
-            };
+            if let Expression::Parenthesis(inner) = expression {
+                expression = *inner;
+                continue;
+            }
+            let Expression::TemplateExpr(template) = expression else { return path(&expression) };
+            let template = Template::from_expr(&template).ok()?;
+            let [Element::Interpolation(one)] = template.elements() else { return None };
+            expression = one.expr.clone();
         }
         None
     }
@@ -325,8 +320,10 @@ fn computes(expression: &Expression, depth: usize) -> bool {
         Expression::Array(elements) => elements.iter().any(inner),
         Expression::Object(object) => object.iter().any(|(key, value)| {
             let computed = match key {
-                hcl::expr::ObjectKey::Expression(key) => inner(key),
-                _ => false,
+                ObjectKey::Expression(key) => inner(key),
+                ObjectKey::Identifier(_) => false,
+                // The enum may grow with HCL.
+                _ => true,
             };
             computed || inner(value)
         }),
