@@ -6,6 +6,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         [
             "floe/v1/admission.proto",
             "floe/v1/enrolment.proto",
+            "floe/v1/secrets.proto",
             "floe/v1/session.proto",
             "floe/v1/operator.proto",
             "floe/v1/trust.proto",

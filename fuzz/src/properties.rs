@@ -21,6 +21,7 @@ use floe_proto::payload::limits::Limits;
 use floe_proto::payload::pack::Packer;
 use floe_proto::payload::unpack::unpack as unpack_payload;
 use floe_proto::root::{self, Root};
+use floe_proto::sealed::{self, OpeningKey};
 use floe_proto::time::Timestamp;
 use floe_proto::verify::{self, Verified};
 use floe_proto::version::AgentVersion;
@@ -219,6 +220,7 @@ fn said(bytes: &[u8]) {
             }
             assert_name(&report.activation);
         }
+        Said::SecretsPlaced(placed) => assert_harmless(&placed.problem),
     }
 }
 
@@ -230,8 +232,17 @@ fn told(bytes: &[u8]) {
         Told::Assignment(assignment) => envelope(&assignment.manifest_envelope),
         Told::TrustRoot(root) => envelope(&root.root_envelope),
         Told::ReportReceived(received) => assert_name(&received.activation),
+        // Nobody sealed it to a key that is made here.
+        Told::Secrets(secrets) => assert_sealed(&secrets.sealed),
         Told::Welcome(_) | Told::RenewCertificate(_) => {}
     }
+}
+
+/// What was sealed to nobody here does not open.
+fn assert_sealed(bytes: &[u8]) {
+    let (fleet, role) = ("fossable.org".parse().unwrap(), "www".parse().unwrap());
+    let to = sealed::Recipient { fleet: &fleet, role: &role, who: sealed::Who::Escrow };
+    assert!(sealed::open(bytes, &OpeningKey::generate().unwrap(), to).is_err());
 }
 
 /// An activation's name that is taken is a safe one.

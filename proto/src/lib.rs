@@ -15,6 +15,7 @@
 //! * [`reboot`]: when a host may be rebooted for what is signed.
 //! * [`payload`]: a directory becomes a `tar.zst`, and back, or nothing.
 //! * [`closure`]: what a payload holds that is a built system, by [`store_path`].
+//! * [`sealed`]: what only one host can read.
 //! * [`login`]: what an operator signs to get a certificate.
 //! * [`renewal`]: what a host signs to renew a certificate that has expired.
 //! * [`id`], [`version`], [`time`], [`spiffe`], [`report`]: names for things.
@@ -39,6 +40,7 @@ pub mod reboot;
 pub mod renewal;
 pub mod report;
 pub mod root;
+pub mod sealed;
 pub mod secret;
 pub mod spiffe;
 pub mod store_path;

@@ -121,8 +121,8 @@ impl SecretSet {
                 "an owner or a group is none",
             ),
             (
-                self.secrets.iter().flat_map(|secret| secret.units.all()).all(|unit| is_unit(unit)),
-                "it names what is no unit",
+                self.secrets.iter().flat_map(|secret| secret.units.all()).all(|u| can_be_told(u)),
+                "it names what is no unit, or floe's own",
             ),
             (self.created == self.created.whole_seconds(), "`created` has a fraction of a second"),
         ];
@@ -271,6 +271,11 @@ impl From<Mode> for String {
 )]
 pub struct InvalidMode {
     text: String,
+}
+
+/// Whether `unit` is one that can be told of a secret: floe's own units are told by floe.
+pub fn can_be_told(unit: &str) -> bool {
+    is_unit(unit) && !unit.starts_with("floe-")
 }
 
 /// Whether `text` can name a user or a group: as useradd(8) has it.

@@ -7,6 +7,8 @@
 
 use std::ops::Deref;
 
+use zeroize::Zeroizing;
+
 use crate::digest::Digest;
 use crate::envelope::{self, Envelope};
 use crate::id::{Epoch, Fleet};
@@ -14,6 +16,7 @@ use crate::key::PublicKey;
 use crate::login::{self, Login};
 use crate::manifest::{self, Manifest};
 use crate::root::{self, Root, Signers};
+use crate::secret::{self, SecretSet};
 use crate::time::Timestamp;
 
 /// A document whose signatures were checked; made by this file only.
@@ -98,25 +101,50 @@ pub fn manifest(
     root: &Verified<Root>,
     now: Timestamp,
 ) -> Result<Verified<Manifest>, Error> {
-    let envelope = open(envelope, manifest::TYPE)?;
-    require(&envelope, root, &root.release, "release")?;
-    if now >= root.expires {
-        return Err(Error::RootExpired { version: root.version, expired: root.expires });
-    }
-
-    let bytes = envelope.into_payload();
+    let bytes = released(envelope, manifest::TYPE, root, now)?;
     let digest = Digest::of(&bytes);
     let document = Manifest::parse(&bytes)?;
-    if document.fleet != root.fleet {
-        return Err(Error::OtherFleet { ours: root.fleet.clone(), theirs: document.fleet });
-    }
-    if document.epoch != root.epoch {
-        return Err(Error::OtherEpoch { ours: root.epoch, theirs: document.epoch });
-    }
+    of_root(root, &document.fleet, document.epoch)?;
     if now >= document.expires {
         return Err(Error::Expired { expired: document.expires });
     }
     Ok(Verified { document, digest })
+}
+
+/// Opens the secrets of a role that were signed under `root`.
+///
+/// # Errors
+///
+/// [`Error`]: not an envelope of secrets, too few release signatures, malformed, of another fleet
+/// or epoch, or under an expired root. Secrets themselves do not expire.
+pub fn secrets(
+    envelope: &[u8],
+    root: &Verified<Root>,
+    now: Timestamp,
+) -> Result<Verified<SecretSet>, Error> {
+    let (document, digest) = secret_set(released(envelope, secret::TYPE, root, now)?)?;
+    of_root(root, &document.fleet, document.epoch)?;
+    Ok(Verified { document, digest })
+}
+
+/// Opens secrets that this host verified when they came, and kept: a trust root that has changed
+/// since, or is over, takes nothing away from a host that runs.
+///
+/// # Errors
+///
+/// [`Error`]: not the document with this `digest`, which the host noted when it verified it.
+pub fn kept_secrets(envelope: &[u8], digest: Digest) -> Result<Verified<SecretSet>, Error> {
+    let envelope = open(envelope, secret::TYPE)?;
+    let (document, found) = secret_set(envelope.into_payload())?;
+    if found != digest {
+        return Err(Error::OtherDocument);
+    }
+    Ok(Verified { document, digest })
+}
+
+fn secret_set(bytes: Vec<u8>) -> Result<(SecretSet, Digest), Error> {
+    let bytes = Zeroizing::new(bytes);
+    Ok((SecretSet::parse(&bytes)?, Digest::of(&bytes)))
 }
 
 /// Opens the login of an operator whose login key is `key`.
@@ -150,6 +178,32 @@ pub fn login(
         return Err(Error::NotOfNow { created: document.created });
     }
     Ok(Verified { document, digest })
+}
+
+/// The bytes that enough release keys of `root` signed as `expected`, while it is in force.
+fn released(
+    envelope: &[u8],
+    expected: &'static str,
+    root: &Verified<Root>,
+    now: Timestamp,
+) -> Result<Vec<u8>, Error> {
+    let envelope = open(envelope, expected)?;
+    require(&envelope, root, &root.release, "release")?;
+    if now >= root.expires {
+        return Err(Error::RootExpired { version: root.version, expired: root.expires });
+    }
+    Ok(envelope.into_payload())
+}
+
+/// Whether a document was signed for the fleet of `root`, and under its epoch.
+fn of_root(root: &Root, fleet: &Fleet, epoch: Epoch) -> Result<(), Error> {
+    if *fleet != root.fleet {
+        return Err(Error::OtherFleet { ours: root.fleet.clone(), theirs: fleet.clone() });
+    }
+    if epoch != root.epoch {
+        return Err(Error::OtherEpoch { ours: root.epoch, theirs: epoch });
+    }
+    Ok(())
 }
 
 fn open(envelope: &[u8], expected: &'static str) -> Result<Envelope, Error> {
@@ -207,6 +261,12 @@ pub enum Error {
     /// The signed bytes are no manifest.
     #[error(transparent)]
     Manifest(#[from] manifest::Error),
+    /// The signed bytes are no secrets.
+    #[error(transparent)]
+    Secrets(#[from] secret::Error),
+    /// Not what was kept.
+    #[error("this is not the document that was kept")]
+    OtherDocument,
     /// The signed bytes are no login.
     #[error("this is no login")]
     Login(#[source] crate::json::Error),
@@ -276,6 +336,11 @@ impl Error {
                 "this program is too old for the manifest: update it"
             }
             Self::Manifest(_) => "sign it again with this version of floe",
+            Self::Secrets(secret::Error::Json(crate::json::Error::NewerSchema { .. })) => {
+                "this program is too old for the secrets: update it"
+            }
+            Self::Secrets(_) => "sign them again with this version of floe: `floe secrets seal`",
+            Self::OtherDocument => "publish the secrets again: `floe secrets seal`",
             Self::Login(_) | Self::OtherRequest => "log in again with this version of floe",
             Self::OtherLoginKey => "log in with the key that an admin put on record for you",
             Self::NotOfNow { .. } => "set the clock, and log in again",

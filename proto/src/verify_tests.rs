@@ -245,3 +245,49 @@ fn t007_a_login_is_signed_as_one_and_as_nothing_else() {
     let as_manifest = Envelope::sign(manifest::TYPE, &payload, &[&key]).unwrap();
     assert!(matches!(try_login(&as_manifest, 0), Err(Error::OtherKind { .. })));
 }
+
+fn secret_set() -> SecretSet {
+    SecretSet {
+        schema: 1,
+        fleet: full().fleet,
+        role: full().role,
+        epoch: full().epoch,
+        serial: full().serial,
+        created: full().created,
+        secrets: Vec::new(),
+    }
+}
+
+fn sign_secrets(set: &SecretSet, keys: &[&SecretKey]) -> Vec<u8> {
+    Envelope::sign(secret::TYPE, &set.to_bytes().unwrap(), keys).unwrap()
+}
+
+#[test]
+fn t007_t009_secrets_are_believed_as_secrets_and_by_enough_release_keys_only() {
+    let root = pinned(2, &[2, 3]);
+    let (two, three) = (key(2), key(3));
+    let good = sign_secrets(&secret_set(), &[&two, &three]);
+    assert_eq!(*secrets(&good, &root, now()).unwrap(), secret_set());
+    let once = sign_secrets(&secret_set(), &[&two, &two]);
+    assert!(matches!(secrets(&once, &root, now()), Err(Error::TooFewSignatures { .. })));
+    let refused = manifest(&good, &root, now());
+    assert!(matches!(refused, Err(Error::OtherKind { .. })), "no manifest");
+    let as_manifest = signed_by(&[&two, &three]);
+    assert!(matches!(secrets(&as_manifest, &root, now()), Err(Error::OtherKind { .. })));
+
+    let elsewhere = SecretSet { fleet: "example.org".parse().unwrap(), ..secret_set() };
+    let refused = secrets(&sign_secrets(&elsewhere, &[&two, &three]), &root, now());
+    assert!(matches!(refused, Err(Error::OtherFleet { .. })));
+    assert!(matches!(secrets(&good, &root, root.expires), Err(Error::RootExpired { .. })));
+}
+
+#[test]
+fn kept_secrets_are_the_document_that_was_verified_and_no_other() {
+    let root = pinned(1, &[2]);
+    let good = sign_secrets(&secret_set(), &[&key(2)]);
+    let digest = secrets(&good, &root, now()).unwrap().digest();
+    assert_eq!(kept_secrets(&good, digest).unwrap().digest(), digest);
+    let other = SecretSet { serial: full().serial.next().unwrap(), ..secret_set() };
+    let refused = kept_secrets(&sign_secrets(&other, &[&key(2)]), digest);
+    assert!(matches!(refused, Err(Error::OtherDocument)));
+}

@@ -243,6 +243,8 @@ fn messages() -> Seeds {
                 root_version: 1,
                 process: "0f".repeat(16),
                 suspended: None,
+                sealing_key: vec![9; 32],
+                secrets: Some(pb::SecretsHeld { epoch: 0, serial: 3 }),
             })),
         ),
         ("heartbeat", said(Said::Heartbeat(pb::Heartbeat { suspended: None }))),
@@ -277,6 +279,14 @@ fn messages() -> Seeds {
                 ..pb::Report::default()
             })),
         ),
+        (
+            "secrets-placed",
+            said(Said::SecretsPlaced(pb::SecretsPlaced {
+                held: Some(pb::SecretsHeld { epoch: 0, serial: u64::MAX }),
+                problem: "no\u{1b}room".into(),
+            })),
+        ),
+        ("secrets", told(Told::Secrets(pb::Secrets { sealed: [vec![1], vec![7; 64]].concat() }))),
         ("welcome", told(Told::Welcome(pb::Welcome { heartbeat_seconds: 15 }))),
         (
             "assignment",
