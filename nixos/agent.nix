@@ -35,9 +35,12 @@
     (options.systemd ? sysusers && config.systemd.sysusers.enable)
     || (options.services ? userborn && config.services.userborn.enable);
 
-  placeForSecrets = ''
+  # The configuration by its place in the store: /etc is not there yet at a first boot. That secrets cannot be placed must
+  # not keep a machine from booting; who needs one says so.
+  placeSecrets = ''
     mkdir -p -m 0755 /run/floe
     mkdir -p -m 0751 /run/floe/secrets
+    ${cfg.package}/bin/floe-agent place-secrets --config ${configFile} >/dev/null || true
   '';
 
   setting = type: description: example:
@@ -183,8 +186,10 @@ in {
     # made. Who owns a secret may come to it; nobody can list them.
     # nixos/modules/system/activation/activation-script.nix
     system.activationScripts = mkIf (!usersByUnit) {
-      floe-secrets = lib.stringAfter ["specialfs"] placeForSecrets;
+      floe-secrets = lib.stringAfter ["specialfs"] placeSecrets;
       users.deps = ["floe-secrets"];
+      # Once more for owners who were just made.
+      floe-secret-owners = lib.stringAfter ["users"] placeSecrets;
     };
 
     # A system whose disks do not mount would wait for somebody at the console, and the guard below would never run.
@@ -194,12 +199,30 @@ in {
     # nixos/modules/system/boot/systemd.nix
     systemd.services = {
       floe-secrets = mkIf usersByUnit {
-        description = "floe: the place of secrets";
+        description = "floe: secrets, before users are made";
         wantedBy = ["sysinit.target"];
         before = ["systemd-sysusers.service" "userborn.service" "sysinit.target" "shutdown.target"];
         conflicts = ["shutdown.target"];
         unitConfig.DefaultDependencies = false;
-        script = placeForSecrets;
+        script = placeSecrets;
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+        };
+      };
+
+      # Once more for owners who were just made.
+      floe-secret-owners = mkIf usersByUnit {
+        description = "floe: secrets, for their owners";
+        wantedBy = ["sysinit.target"];
+        # Also where a switch makes users: as userborn itself (nixos/modules/services/system/userborn.nix).
+        requiredBy = ["sysinit-reactivation.target"];
+        restartTriggers = [(builtins.toJSON (builtins.attrNames config.users.users ++ builtins.attrNames config.users.groups))];
+        after = ["floe-secrets.service" "systemd-sysusers.service" "userborn.service"];
+        before = ["sysinit.target" "sysinit-reactivation.target" "shutdown.target"];
+        conflicts = ["shutdown.target"];
+        unitConfig.DefaultDependencies = false;
+        script = placeSecrets;
         serviceConfig = {
           Type = "oneshot";
           RemainAfterExit = true;

@@ -21,6 +21,7 @@ use crate::host::{guard, journal, suspension, system, unit};
 use crate::identity::{self, Store};
 use crate::local::{self, Gc, Revert, Suspend};
 use crate::run::{self, Ending};
+use crate::secrets;
 use crate::status::{Identity, Machine, Status, TrustRoot};
 use crate::telemetry::Chain;
 use crate::trust;
@@ -95,6 +96,13 @@ enum Command {
     /// configuration, the trust root, the CA and the journal.
     #[command(after_help = SELFTEST_EXAMPLES)]
     Selftest,
+
+    /// Place the secrets that this host keeps, sealed, on its disk
+    ///
+    /// What the boot does before users and services are set up. Needs no network and no
+    /// control plane; changes nothing where all are in their place.
+    #[command(after_help = PLACE_EXAMPLES)]
+    PlaceSecrets,
 
     /// Internal: switch to a system and write down how that went
     #[command(hide = true)]
@@ -178,6 +186,10 @@ Examples:
   floe-agent check-config
   floe-agent check-config ./agent.toml";
 
+const PLACE_EXAMPLES: &str = "\
+Examples:
+  floe-agent place-secrets";
+
 const SELFTEST_EXAMPLES: &str = "\
 Examples:
   floe-agent selftest";
@@ -199,6 +211,7 @@ impl Cli {
                 | Command::Revert(_)
                 | Command::Gc(_)
                 | Command::CheckConfig(_)
+                | Command::PlaceSecrets
                 | Command::Selftest,
             ) => LevelFilter::Warn,
             (0, Command::Run | Command::Trial(_) | Command::Guard(_)) => LevelFilter::Info,
@@ -264,6 +277,16 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             print("ok");
             Ok(ExitCode::SUCCESS)
         }
+        Command::PlaceSecrets => {
+            let config = Config::read(&cli.config)?;
+            let at = run::secrets_at(&config);
+            let said = match secrets::place_kept(&at, &config.fleet, &config.role)? {
+                Some(held) => format!("serial {} is in {}", held.serial, at.place.display()),
+                None => "this host keeps no secrets".to_owned(),
+            };
+            print(&said);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Trial(Trial { toplevel, action, outcome, guarded_by }) => {
             trial::run(toplevel.as_path(), action, &outcome, guarded_by.as_ref()).await?;
             Ok(ExitCode::SUCCESS)
@@ -290,7 +313,10 @@ async fn status(config: &Config, output: Output) -> anyhow::Result<()> {
         pinned.and_then(|file| trust::look(&config.state_directory, &config.fleet, &file).ok());
     let trust_root = believed
         .map(|trust| TrustRoot { version: trust.root.version, expires: trust.root.expires });
+    let (sealing_key, secrets) = secrets::look(&config.state_directory);
     let machine = Machine {
+        sealing_key,
+        secrets,
         running: system::running(),
         // Where there is no systemd, there is no agent of its either.
         connection: unit::status_text(AGENT_UNIT).await.unwrap_or_default(),
@@ -321,11 +347,14 @@ pub fn explain(error: &anyhow::Error) -> ExitCode {
     let identity = error.downcast_ref().map(identity::Error::advice);
     let run = error.downcast_ref::<run::Error>();
     let local = error.downcast_ref::<local::Error>();
+    let secrets = error.downcast_ref::<secrets::Error>();
     let advice = config.or(journal).or(identity).or_else(|| run.map(run::Error::advice));
+    let advice = advice.or_else(|| secrets.map(secrets::Error::advice));
     if let Some(advice) = advice.or_else(|| local.map(local::Error::advice)) {
         eprintln!("  try: {advice}");
     }
     let refused = run.is_some_and(run::Error::is_refusal);
+    let refused = refused || secrets.is_some_and(secrets::Error::is_refusal);
     if refused || local.is_some_and(local::Error::is_refusal) {
         return ExitCode::from(3);
     }

@@ -15,8 +15,9 @@ use crate::activation::ports::{Clock, Suspension};
 use crate::activation::state::State;
 use crate::config::{self, Config};
 use crate::host::clock::TlsClock;
-use crate::host::{journal, suspension, system};
+use crate::host::{journal, suspension, system, unit};
 use crate::identity::{self, Attestation, Imds, Lost, Standing, Terms};
+use crate::secrets::{Secrets, Verb};
 use crate::session::{Handle, LineState, Session};
 use crate::telemetry::Chain;
 
@@ -28,6 +29,7 @@ pub async fn keep_session(
     system: &str,
     clock: Arc<TlsClock>,
     line: &Handle,
+    secrets: &Secrets,
 ) {
     let terms = Terms {
         fleet: config.fleet.clone(),
@@ -46,6 +48,7 @@ pub async fn keep_session(
     loop {
         let enrolled = identity::obtain(&terms, standing).await;
         info!(host:% = enrolled.host; "this machine is a host of {}", config.fleet);
+        secrets.belong_to(&enrolled.host);
         let shown = Identity {
             chain: enrolled.identity.chain.clone(),
             key: enrolled.identity.key.clone_key(),
@@ -99,6 +102,8 @@ fn hello(state_directory: &Path, system: &str, process: &str) -> pb::Hello {
         running: seen.running.map(String::from).unwrap_or_default(),
         root_version: 0,
         suspended: None,
+        sealing_key: Vec::new(),
+        secrets: None,
         process: process.to_owned(),
     }
 }
@@ -133,6 +138,21 @@ pub async fn watch_suspension(state: &Path, told: watch::Sender<Option<Suspensio
         });
         watcher.changed().await;
     }
+}
+
+/// Tells units of new secrets, as these come. Never ends.
+pub async fn tend_secrets(secrets: &Secrets) {
+    let tell = async |verb, unit: &str| {
+        let done = match verb {
+            Verb::Restart => unit::restart_running(unit).await,
+            Verb::Reload => unit::reload_running(unit).await,
+        };
+        match done {
+            Ok(()) => info!(unit; "told of a new secret"),
+            Err(error) => error!(unit; "could not be told of a new secret: {}", Chain(&error)),
+        }
+    };
+    secrets.tend(tell).await;
 }
 
 /// Has `show` show how the way to the control plane stands, as that changes. Never ends.

@@ -10,7 +10,8 @@
 //!
 //! [`run`] puts them together and is the only file that knows all of them ([`connect`] joins
 //! the first two); [`cli`] is what can be typed, [`local`] what is done at once. [`trust`] is
-//! the newest trust root, by which the activation judges and which the session leads on.
+//! the newest trust root, by which the activation judges and which the session leads on;
+//! [`secrets`] are what the session brings that no bundle carries.
 //! [`config`], [`telemetry`], [`backoff`] and `durable` know none of the others.
 
 pub mod activation;
@@ -23,6 +24,7 @@ pub mod host;
 pub mod identity;
 pub mod local;
 pub mod run;
+pub mod secrets;
 pub mod session;
 pub mod status;
 pub mod telemetry;

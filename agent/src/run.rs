@@ -28,7 +28,7 @@ use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
 use crate::activation::door::Door;
 use crate::activation::drive::{self, Exit, HAND_OVER_CODE, Ports};
-use crate::activation::ports::Unwritten;
+use crate::activation::ports::{Clock as _, Unwritten};
 use crate::activation::state::Fault;
 use crate::config::{self, Config};
 use crate::connect;
@@ -40,6 +40,7 @@ use crate::host::machine::HostMachine;
 use crate::host::paths::{CURRENT_SYSTEM, Limits, Paths};
 use crate::host::{salvage, suspension};
 use crate::identity;
+use crate::secrets::{self, Secrets, Where};
 use crate::session;
 use crate::trust::{self, Roots};
 
@@ -101,8 +102,11 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     let roots = Roots::begin(&config.state_directory, &config.fleet, &root)?;
     let trust = roots.believed();
     let (told, suspended) = watch::channel(suspension::read(&config.state_directory));
-    let (session, handle) = session::open(roots, suspended);
     let clock = HostClock::new(&state.floors);
+    let (fleet, role, time) = (config.fleet.clone(), config.role.clone(), clock.clone());
+    let (at, believed) = (secrets_at(&config), roots.believed());
+    let secrets = Arc::new(Secrets::new(at, fleet, role, believed, move || time.now()));
+    let (session, handle) = session::open(roots, Arc::clone(&secrets), suspended);
     let issued = identity::issued(&config.state_directory);
     let tls_clock = Arc::new(TlsClock::new(clock.clone(), issued));
     let (shown, shown_by) = (handle.clone(), clock.clone());
@@ -117,18 +121,21 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
         trust,
     };
     let (wanted, line) = (handle.assignments(), handle.clone());
+    let kept = Arc::clone(&secrets);
     let state_directory = config.state_directory.clone();
 
     let mut tasks = JoinSet::new();
     let activation =
         tasks.spawn(async move { Done::Activation(drive::drive(state, ports, wanted).await) });
     tasks.spawn(async move {
-        connect::keep_session(session, &config, ca, &host.system, tls_clock, &line).await;
+        let system = &host.system;
+        connect::keep_session(session, &config, ca, system, tls_clock, &line, &kept).await;
         Done::Session
     });
     tasks.spawn(async move {
         tokio::join!(
             connect::watch_suspension(&state_directory, told),
+            connect::tend_secrets(&secrets),
             connect::show_line(&shown, &shown_by, |text| notify(&[NotifyState::Status(text)])),
         );
         Done::Session
@@ -145,6 +152,16 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     handle.close().await;
     tasks.shutdown().await;
     ending
+}
+
+/// Where secrets lie.
+pub fn secrets_at(config: &Config) -> Where {
+    Where {
+        state: config.state_directory.clone(),
+        place: secrets::PLACE.into(),
+        untold: secrets::UNTOLD.into(),
+        instance: secrets::INSTANCE.into(),
+    }
 }
 
 /// Without floors an old manifest could not be told from a new one.

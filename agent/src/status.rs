@@ -7,6 +7,7 @@ use std::fmt;
 use floe_proto::digest::Digest;
 use floe_proto::id::{ActivationId, Epoch, Fleet, HostId, Role, Serial};
 use floe_proto::report::Outcome;
+use floe_proto::sealed::SealingKey;
 use floe_proto::time::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -28,6 +29,11 @@ pub struct Status {
     pub fleet: Fleet,
     /// As configured.
     pub role: Role,
+    /// The key that this host's secrets are sealed to, to be compared with what an operator is
+    /// asked about; absent before the first connection.
+    pub sealing_key: Option<SealingKey>,
+    /// The serial of the secrets that this host keeps.
+    pub secrets: Option<Serial>,
     /// By which bundles are judged here; absent where it cannot be read.
     pub trust_root: Option<TrustRoot>,
     /// Where the control plane should be.
@@ -138,6 +144,10 @@ pub struct Machine {
     pub connection: Option<String>,
     /// Whether it is suspended.
     pub suspended: Option<Suspension>,
+    /// The key that secrets are sealed to.
+    pub sealing_key: Option<SealingKey>,
+    /// Which secrets are kept.
+    pub secrets: Option<Serial>,
 }
 
 /// Below what a host never goes.
@@ -201,6 +211,8 @@ impl Status {
             host: identity.map(|identity| identity.host),
             fleet: config.fleet.clone(),
             role: config.role.clone(),
+            sealing_key: machine.sealing_key,
+            secrets: machine.secrets,
             trust_root,
             control_plane: config.control_plane.clone(),
             connection: machine.connection,
@@ -236,6 +248,10 @@ impl fmt::Display for Status {
                 line("trust root", &format_args!("version {version}, until {expires}"))?;
             }
             None => line("trust root", &"cannot be read")?,
+        }
+        if let Some(key) = &self.sealing_key {
+            let secrets = self.secrets.map_or_else(|| "none".to_owned(), |s| format!("serial {s}"));
+            line("secrets", &format_args!("{secrets}, sealed to {key}"))?;
         }
         line("control plane", &self.control_plane)?;
         line("connection", &self.connection.as_deref().unwrap_or("no agent runs"))?;

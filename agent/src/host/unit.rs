@@ -218,6 +218,32 @@ pub async fn forget(unit: &str) -> Result<(), process::Error> {
     Ok(())
 }
 
+/// Restarts `unit` if it runs, and waits until it has.
+///
+/// # Errors
+///
+/// Where systemd could not be asked, or the unit does not come up again.
+pub async fn restart_running(unit: &str) -> Result<(), process::Error> {
+    change_running("try-restart", unit).await
+}
+
+/// Reloads `unit` if it runs, or restarts it where it cannot be reloaded; waits until it has.
+///
+/// # Errors
+///
+/// As [`restart_running`].
+pub async fn reload_running(unit: &str) -> Result<(), process::Error> {
+    change_running("try-reload-or-restart", unit).await
+}
+
+async fn change_running(verb: &str, unit: &str) -> Result<(), process::Error> {
+    let asked = Process::new("systemctl").args([verb, "--", unit]).within(CHANGE);
+    asked.output().await?.success().map(drop)
+}
+
+/// Longer than a unit may take to stop and to start, by systemd's own defaults.
+const CHANGE: Duration = Duration::from_secs(200);
+
 /// Units that have failed, and those that systemd restarts because they failed.
 ///
 /// Ours are left out: what becomes of them is known otherwise.

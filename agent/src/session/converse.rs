@@ -19,6 +19,7 @@ use super::handle::{CLOSE_TIMEOUT, LineState, Link};
 use super::outbox::Outbox;
 use super::wire::{self, MAX_ENVELOPE};
 use crate::activation::ports::{Assignment, Suspension};
+use crate::secrets::Secrets;
 use crate::telemetry::Chain;
 use crate::trust::Roots;
 
@@ -45,6 +46,7 @@ pub(super) struct Ends<'a> {
     pub(super) wanted: &'a watch::Sender<Option<Assignment>>,
     pub(super) link: &'a watch::Sender<Link>,
     pub(super) roots: &'a Roots,
+    pub(super) secrets: &'a Secrets,
     pub(super) taken: &'a watch::Sender<Option<bool>>,
     pub(super) told: &'a watch::Sender<Option<Duration>>,
     /// Whether the machine is suspended; what the Hello says of it has been seen.
@@ -69,7 +71,8 @@ pub(super) async fn converse(
                 Heard::Assignment(_)
                 | Heard::ReportReceived(_)
                 | Heard::TrustRoot(_)
-                | Heard::RenewCertificate(_),
+                | Heard::RenewCertificate(_)
+                | Heard::Secrets(_),
             ) => Err(Error::NoWelcome),
             None => Err(Error::Ended),
         }
@@ -87,6 +90,9 @@ pub(super) async fn converse(
     info!("connected to the control plane");
     ends.taken.send_replace(Some(true));
     ends.outbox.rewind();
+    if let Some(standing) = ends.secrets.standing() {
+        ends.outbox.placed(standing);
+    }
     ends.link.send_replace(Some(client));
     ends.line.send_replace(LineState::Connected);
     let heartbeat = Duration::from_secs(seconds.into());
@@ -124,6 +130,8 @@ fn obey(message: Heard, ends: &Ends<'_>) {
         Heard::Welcome(_) => debug!("a second welcome came"),
         Heard::ReportReceived(received) => ends.outbox.acknowledge(&received.activation),
         Heard::TrustRoot(_) => debug!("a trust root came out of its turn"),
+        // In its turn, too: what is assigned after them may need them.
+        Heard::Secrets(secrets) => ends.outbox.placed(ends.secrets.offer(&secrets.sealed)),
         Heard::RenewCertificate(renew) => {
             let within = Duration::from_secs(renew.within_seconds.into()).min(LONGEST_SPREAD);
             ends.told.send_replace(Some(within));

@@ -20,6 +20,7 @@ use super::outbox::Outbox;
 use super::wire;
 use crate::activation::ports::{Assignment, Suspension};
 use crate::backoff::Backoff;
+use crate::secrets::Secrets;
 use crate::telemetry::Chain;
 use crate::trust::Roots;
 
@@ -38,6 +39,7 @@ pub struct Session {
     wanted: watch::Sender<Option<Assignment>>,
     link: watch::Sender<Link>,
     roots: Roots,
+    secrets: Arc<Secrets>,
     taken: watch::Sender<Option<bool>>,
     told: watch::Sender<Option<Duration>>,
     suspended: watch::Receiver<Option<Suspension>>,
@@ -45,8 +47,13 @@ pub struct Session {
 }
 
 /// A session that is not connected yet, and what others hold of it. What it hears of
-/// trust roots goes to `roots`; `suspended` is what the control plane is told of that.
-pub fn open(roots: Roots, suspended: watch::Receiver<Option<Suspension>>) -> (Session, Handle) {
+/// trust roots goes to `roots`, and of secrets to `secrets`; `suspended` is what the control
+/// plane is told of that.
+pub fn open(
+    roots: Roots,
+    secrets: Arc<Secrets>,
+    suspended: watch::Receiver<Option<Suspension>>,
+) -> (Session, Handle) {
     let outbox = Arc::new(Outbox::default());
     let (wanted, wanted_receiver) = watch::channel(None);
     let (link, link_receiver) = watch::channel(None);
@@ -61,13 +68,14 @@ pub fn open(roots: Roots, suspended: watch::Receiver<Option<Suspension>>) -> (Se
         told: told_receiver,
         line: line_receiver,
     };
-    (Session { outbox, wanted, link, roots, taken, told, suspended, line }, handle)
+    (Session { outbox, wanted, link, roots, secrets, taken, told, suspended, line }, handle)
 }
 
 impl Session {
     /// Keeps a stream to the control plane at `url` open until it is dropped, or was
     /// closed with [`Handle::close`]. `hello` is asked anew for each stream, since what
-    /// the host runs changes; the version of the trust root is added here.
+    /// the host runs changes; the version of the trust root and what there is of secrets are
+    /// added here.
     ///
     /// With each change of `tls` a new stream is opened at once: the certificate was renewed.
     pub async fn keep(
@@ -128,12 +136,14 @@ impl Session {
             Err(error) => return error.into(),
         };
         let client = HostSessionClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let Self { outbox, wanted, link, roots, taken, told, line, .. } = self;
+        let Self { outbox, wanted, link, roots, secrets, taken, told, line, .. } = self;
         let mut suspended = self.suspended.clone();
         let told_now = suspended.borrow_and_update().as_ref().map(wire::suspension);
         let root_version = roots.version();
-        let hello = Hello { root_version, suspended: told_now, ..hello() };
-        let ends = Ends { outbox, wanted, link, roots, taken, told, suspended, line };
+        let (sealing_key, held) = secrets.greeting();
+        let hello =
+            Hello { root_version, suspended: told_now, sealing_key, secrets: held, ..hello() };
+        let ends = Ends { outbox, wanted, link, roots, secrets, taken, told, suspended, line };
         converse(client, hello, ends).await.into()
     }
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use floe_proto::id::ActivationId;
+use floe_proto::pb;
 use floe_proto::pb::from_agent::Message;
 use tokio::sync::Notify;
 
@@ -46,6 +47,8 @@ struct State {
     output_cost: usize,
     lost_lines: usize,
     reports: Vec<Waiting>,
+    /// What became of the newest secrets; a new stream says it again by its hello.
+    placed: Option<pb::SecretsPlaced>,
     closing: bool,
 }
 
@@ -61,6 +64,12 @@ impl Outbox {
             News::Entered(_) => state.enter(progress),
             News::Wrote(_) => state.write(progress),
         }
+        self.filled.notify_one();
+    }
+
+    /// Says what became of secrets that came; only the newest word counts.
+    pub(super) fn placed(&self, placed: pb::SecretsPlaced) {
+        self.lock().placed = Some(wire::placed(placed));
         self.filled.notify_one();
     }
 
@@ -137,6 +146,9 @@ impl Outbox {
         let mut state = self.lock();
         if let Some(next) = state.news.pop_front() {
             return Some(wire::progress(state.without_gap(next)));
+        }
+        if let Some(placed) = state.placed.take() {
+            return Some(Message::SecretsPlaced(placed));
         }
         let waiting = state.reports.iter_mut().find(|waiting| !waiting.sent_on_this_stream)?;
         waiting.sent_on_this_stream = true;

@@ -24,6 +24,7 @@ use crate::activation::ports::{
 };
 use crate::activation::state::{Named, Report};
 use crate::identity::Line as _;
+use crate::secrets::{Secrets, Where};
 use crate::testing::{Authority, in_time, trust};
 use crate::trust::Roots;
 
@@ -162,7 +163,15 @@ async fn world() -> World {
     let state = tempfile::tempdir().unwrap();
     let roots = Roots::begin(state.path(), &fleet, &trust::root(1, &[1], &[2], &[1])).unwrap();
     let believed = roots.believed();
-    let (session, handle) = open(roots, watch::channel(None).1);
+    let at = Where {
+        state: state.path().to_owned(),
+        place: state.path().join("place"),
+        untold: state.path().join("untold"),
+        instance: state.path().join("instance"),
+    };
+    let clock = Timestamp::default;
+    let secrets = Secrets::new(at, fleet, "www".parse().unwrap(), believed.clone(), clock);
+    let (session, handle) = open(roots, Arc::new(secrets), watch::channel(None).1);
     let (renewed, shown) = watch::channel(Arc::new(tls));
     let hellos = Arc::new(Mutex::new(0));
     let counter = Arc::clone(&hellos);
@@ -175,6 +184,23 @@ async fn world() -> World {
         session.keep(&url, shown, hello).await;
     });
     World { streams, handle, hellos, believed, renewed, session, _state: state, _tasks: tasks }
+}
+
+#[tokio::test]
+async fn what_became_of_secrets_is_said_and_they_come_before_what_is_assigned() {
+    let mut world = world().await;
+    let mut stream = world.streams.recv().await.unwrap();
+    let Said::Hello(hello) = stream.hears().await else { panic!("a hello comes first") };
+    assert_eq!((hello.sealing_key.len(), hello.secrets), (32, None));
+    stream.welcome().await;
+    stream.say(Heard::Secrets(pb::Secrets { sealed: b"junk".to_vec() })).await;
+    stream.assign("envelope").await;
+    let Said::SecretsPlaced(placed) = stream.hears().await else { panic!("they were offered") };
+    assert_eq!(placed.held, None);
+    assert!(placed.problem.contains("not enrolled"), "{}", placed.problem);
+    let mut wanted = world.handle.assignments();
+    in_time(wanted.wait_for(Option::is_some)).await.unwrap();
+    world.session.abort();
 }
 
 #[tokio::test]

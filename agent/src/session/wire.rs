@@ -60,6 +60,11 @@ pub(super) fn suspension(suspension: &Suspension) -> pb::Suspended {
     pb::Suspended { since: suspension.since.as_micros(), reason }
 }
 
+/// What became of secrets that came.
+pub(super) fn placed(placed: pb::SecretsPlaced) -> pb::SecretsPlaced {
+    pb::SecretsPlaced { problem: cut(placed.problem, MAX_DETAIL), ..placed }
+}
+
 /// What came of an activation. A manifest that was not believed has no name: epoch
 /// and serial are 0 and the digest is empty.
 pub(super) fn report(report: Report) -> Message {

@@ -6,6 +6,7 @@ use floe_proto::id::Epoch;
 use floe_proto::key::SecretKey;
 use floe_proto::manifest;
 use floe_proto::root::{self, Root, Signers};
+use floe_proto::secret::{self, SecretSet};
 use floe_proto::time::Timestamp;
 use floe_proto::version::AgentVersion;
 
@@ -58,6 +59,11 @@ pub(crate) fn changed_root(
 pub(crate) fn manifest(by: u8) -> (Vec<u8>, Timestamp) {
     let manifest = order(7).manifest;
     (sign(manifest::TYPE, &manifest.to_bytes().unwrap(), &[by]), manifest.created)
+}
+
+/// A role's secrets, signed by `by`.
+pub(crate) fn secrets(set: &SecretSet, by: u8) -> Vec<u8> {
+    sign(secret::TYPE, &set.to_bytes().unwrap(), &[by])
 }
 
 /// A host of the role that [`manifest`] is for.

@@ -38,19 +38,27 @@ let
     set_password() {
       printf '%s:%s\n' "$1" "$2" | chpasswd --encrypted
     }
+    # nixos/modules/config/update-users-groups.pl: without the file a warning, and no password fits.
+    read_hash() {
+      if [ -e "$1" ]; then cat "$1"; else echo "warning: password file ‘$1’ does not exist" >&2; echo '!'; fi
+    }
   '';
   declare = u:
     let
-      fixed = if u.hashedPassword != null then u.hashedPassword else "!";
-      first = if u.initialHashedPassword != null then u.initialHashedPassword else fixed;
+      # As a word of the shell.
+      fixed =
+        if u.hashedPasswordFile != null
+        then ''"$(read_hash ${escapeShellArg u.hashedPasswordFile})"''
+        else escapeShellArg (if u.hashedPassword != null then u.hashedPassword else "!");
+      first = if u.initialHashedPassword != null then escapeShellArg u.initialHashedPassword else fixed;
       initial = if config.users.mutableUsers then first else fixed;
     in
     ''
       if ensure ${escapeShellArg u.name} ${escapeShellArg (optionalString (u.uid != null) (toString u.uid))} ${escapeShellArg u.group} ${escapeShellArg u.home}; then
-        set_password ${escapeShellArg u.name} ${escapeShellArg initial}
+        set_password ${escapeShellArg u.name} ${initial}
       ${optionalString (!config.users.mutableUsers) ''
       else
-        set_password ${escapeShellArg u.name} ${escapeShellArg fixed}
+        set_password ${escapeShellArg u.name} ${fixed}
       ''}
       fi
     '';
