@@ -12,7 +12,7 @@ use super::roster::Roster;
 use crate::enrol::ca::Authority;
 use crate::objects::Objects;
 use crate::rollout::Rollouts;
-use crate::session::Sessions;
+use crate::session::{Sealed, Sessions};
 use crate::store::Store;
 use crate::trust::Roots;
 
@@ -38,6 +38,8 @@ pub struct App {
     pub aws: Option<Aws>,
     /// What rollouts are asked and told.
     pub rollouts: Rollouts<Store>,
+    /// The secrets of roles, on their way to hosts.
+    pub sealed: Sealed<Store>,
     /// Who is connected, and what they say.
     pub sessions: Sessions,
     /// Comes when the control plane is going away: streams that wait end then.

@@ -35,6 +35,9 @@ pub struct ServeConfig {
     pub max_connections: usize,
     /// Whose instances of EC2 may enrol. Default nobody's.
     pub aws: AwsConfig,
+    /// Whether secrets may be sealed to the control plane, for hosts that come by
+    /// themselves. Default they may.
+    pub escrow: bool,
 }
 
 impl ServeConfig {
@@ -51,6 +54,7 @@ impl ServeConfig {
             host_lifetime: HOST_LIFETIME,
             max_connections: 20_000,
             aws: AwsConfig::default(),
+            escrow: true,
         }
     }
 }

@@ -12,6 +12,7 @@ use floe_proto::pb::host_session_server::HostSessionServer;
 use floe_proto::pb::login_server::LoginServer;
 use floe_proto::pb::operator_server::OperatorServer;
 use floe_proto::pb::operators_server::OperatorsServer;
+use floe_proto::pb::role_secrets_server::RoleSecretsServer;
 use floe_proto::pb::trust_server::TrustServer;
 use floe_proto::transport::MAX_MESSAGE_BYTES;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -33,6 +34,7 @@ use super::api::enrolment::Enrolment;
 use super::api::login::Login;
 use super::api::operator::Operator;
 use super::api::operators::Operators;
+use super::api::secrets::Secrets;
 use super::api::session::Session;
 use super::api::trust::Trust;
 use super::app::App;
@@ -40,6 +42,7 @@ use super::aws::{self, Aws};
 use super::begun;
 use super::bucket;
 use super::config::ServeConfig;
+use super::escrow;
 use super::first;
 use super::gate::Gate;
 use super::limits::Limits;
@@ -52,7 +55,7 @@ use crate::objects::s3::Settings;
 use crate::objects::{Embedded, Objects, embedded, s3};
 use crate::rollout::{Drive, Rollouts};
 use crate::session::registry::Signer;
-use crate::session::{Sessions, keep};
+use crate::session::{Sealed, Sessions, keep};
 use crate::store::{self, DataDir, DataDirError, Store};
 use crate::trust::{Roots, roots};
 
@@ -132,6 +135,7 @@ pub async fn serve(
     let (sessions, rollouts) = live(&store, &roots, &stop, &mut tasks).await?;
     let issuer = authority.issuers().borrow().newest();
     sessions.renew_from(Signer { issuer, within_seconds: SPREAD_SECONDS });
+    let escrow = config.escrow.then(|| escrow::open(data.path())).transpose()?;
     let app = Arc::new(App {
         fleet: config.fleet.clone(),
         roots,
@@ -143,6 +147,7 @@ pub async fn serve(
         limits: Limits::default(),
         aws,
         rollouts,
+        sealed: Sealed::new(store.clone(), config.fleet.clone(), escrow),
         sessions,
         closing: closing.clone(),
     });
@@ -240,6 +245,8 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
         LoginServer::new(Login::new(Arc::clone(app))).max_decoding_message_size(MAX_ENROL_BYTES);
     let admission = AdmissionServer::new(Admission::new(Arc::clone(app)))
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let secrets = RoleSecretsServer::new(Secrets::new(Arc::clone(app)))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
@@ -252,6 +259,7 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
         .add_service(admission)
         .add_service(session)
         .add_service(operator)
+        .add_service(secrets)
         .add_service(trust)
         .add_service(operators)
         .add_service(authority)
@@ -291,6 +299,9 @@ pub enum Error {
     /// The first operator cannot be one.
     #[error(transparent)]
     First(#[from] first::Error),
+    /// There is no escrow key.
+    #[error(transparent)]
+    Escrow(#[from] escrow::Error),
     /// Instances of EC2 cannot be judged.
     #[error(transparent)]
     Aws(#[from] aws::Error),
@@ -322,6 +333,7 @@ impl Error {
             Self::First(error) => error.advice(),
             Self::Tls(error) => error.advice(),
             Self::Aws(error) => error.advice(),
+            Self::Escrow(error) => error.advice(),
             Self::Bucket(error) => error.advice(),
             Self::Objects(error) => error.advice(),
             Self::Store(error) => error.advice(),

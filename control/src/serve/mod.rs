@@ -17,6 +17,7 @@ mod begun;
 mod bucket;
 mod check;
 pub mod config;
+pub mod escrow;
 pub mod first;
 mod gate;
 mod guests;

@@ -72,6 +72,8 @@ pub(super) const TABLE: &[Rule] = &[
     Rule::new("/floe.v1.Operator/FinishPublication", Need::Deployer, Audit::Always),
     Rule::new("/floe.v1.Operator/StartRollout", Need::Deployer, Audit::Always),
     Rule::new("/floe.v1.Operator/CreateJoinToken", Need::Admin, Audit::Always),
+    Rule::new("/floe.v1.RoleSecrets/ListRecipients", Need::Viewer, Audit::Never),
+    Rule::new("/floe.v1.RoleSecrets/PublishSecrets", Need::Deployer, Audit::Always),
     Rule::new("/floe.v1.Trust/ShowRoots", Need::Viewer, Audit::Never),
     Rule::new("/floe.v1.Trust/PublishRoot", Need::Admin, Audit::Always),
     Rule::new("/floe.v1.Login/LogIn", Need::Anyone, Audit::Always),

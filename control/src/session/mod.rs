@@ -14,6 +14,7 @@
 //! | [`processes`] | whether those that spoke for a host are of one machine (pure) | – |
 //! | [`keep`] | the task that writes it down | registry, presence |
 //! | [`director`] | what a host is sent now (pure) | – |
+//! | [`sealed`] | secrets on their way to hosts | – |
 //! | [`text`] | words of hosts, made harmless (pure) | – |
 
 pub mod director;
@@ -21,6 +22,8 @@ pub mod keep;
 pub mod presence;
 pub mod processes;
 pub mod registry;
+pub mod sealed;
 pub mod text;
 
 pub use registry::{Seat, Sessions};
+pub use sealed::Sealed;

@@ -27,6 +27,7 @@ mod pool;
 mod renewals;
 mod rollouts;
 mod roots;
+mod secrets;
 mod tokens;
 
 pub use activations::Activation;

@@ -20,13 +20,15 @@ use tonic::Status;
 use tracing::warn;
 
 use super::failure;
+use super::recipient::Recipient;
 use crate::enrol::issuers::IssuerNumber;
 use crate::rollout::Rollouts;
 use crate::rollout::ports::{Clock, Order, Records};
 use crate::rollout::state::{Confirmed, Heard, Report, Said, Suspended};
 use crate::session::registry::{Greeting, Signer, Ticket};
+use crate::session::sealed;
 use crate::session::text::{MAX_LINE, MAX_NAME, MAX_REASON, harmless};
-use crate::session::{Seat, Sessions, director};
+use crate::session::{Sealed, Seat, Sessions, director};
 use crate::trust::Roots;
 
 /// How often an agent should say that it is there.
@@ -52,6 +54,7 @@ pub(super) struct Conversation<I, R> {
     sessions: Sessions,
     rollouts: Rollouts<R>,
     roots: Roots,
+    secrets: Recipient<R>,
     clock: Clock,
     /// The version of the trust root that the host believes, or was sent last.
     believes: u32,
@@ -73,6 +76,14 @@ pub(super) struct Conversation<I, R> {
     deadline: Instant,
 }
 
+/// What a conversation goes between.
+pub(super) struct Parts<R> {
+    pub(super) sessions: Sessions,
+    pub(super) rollouts: Rollouts<R>,
+    pub(super) roots: Roots,
+    pub(super) sealed: Sealed<R>,
+}
+
 type Storing = Pin<Box<dyn Future<Output = Result<Option<Stored>, Status>> + Send>>;
 
 /// A report that is on record.
@@ -85,18 +96,12 @@ struct Stored {
 impl<I, R> Conversation<I, R>
 where
     I: Stream<Item = Result<pb::FromAgent, Status>> + Send + Unpin + 'static,
-    R: Records + Clone,
+    R: Records + sealed::Records + Clone,
 {
-    pub(super) fn new(
-        host: HostId,
-        role: Role,
-        inbound: I,
-        sessions: Sessions,
-        rollouts: Rollouts<R>,
-        roots: Roots,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(host: HostId, role: Role, inbound: I, parts: Parts<R>, clock: Clock) -> Self {
+        let Parts { sessions, rollouts, roots, sealed } = parts;
         Self {
+            secrets: Recipient::new(host.clone(), role.clone(), sealed),
             host,
             role,
             inbound,
@@ -162,6 +167,12 @@ where
                 let renew = pb::RenewCertificate { within_seconds };
                 return Ok(Some(to_agent::Message::RenewCertificate(renew)));
             }
+            // Before any order as well: what is ordered may need them.
+            if seat.may_be_told()
+                && let Some(secrets) = self.secrets.next().await
+            {
+                return Ok(Some(to_agent::Message::Secrets(secrets)));
+            }
             if let Some(order) = due(seat, self.sent.as_ref()) {
                 self.sent = Some(order.assignment.rollout.clone());
                 return Ok(Some(to_agent::Message::Assignment(pb::Assignment {
@@ -196,6 +207,7 @@ where
                 }
                 () = self.roots.changed() => {}
                 Ok(()) = self.signer.changed() => {}
+                () = self.secrets.changed() => {}
                 message = self.inbound.next(), if self.storing.len() < UNSTORED => {
                     let Some(message) = message.transpose()? else { return Ok(None) };
                     self.deadline = Instant::now() + self.silence;
@@ -229,6 +241,7 @@ where
         // An agent that does not say it believes what its image pinned.
         self.believes = hello.root_version.max(1);
         self.compare_roots();
+        self.secrets.meet(&hello.sealing_key, hello.secrets, (self.clock)()).await?;
         self.deadline = Instant::now() + self.silence;
         self.seat =
             Some(self.sessions.open(self.host.clone(), self.role.clone(), greeting, self.ticket));
@@ -258,6 +271,9 @@ where
                     seat.suspends(heartbeat.suspended.map(suspended));
                 }
                 return Ok(());
+            }
+            Some(from_agent::Message::SecretsPlaced(placed)) => {
+                return self.secrets.are_placed(placed).await;
             }
             // A message of a kind that this version does not know is a sign of life.
             None => return Ok(()),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use floe_proto::digest::Digest;
+use floe_proto::sealed::OpeningKey;
 use floe_proto::time::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -25,6 +26,7 @@ struct World {
     rollouts: Rollouts<Store>,
     roots: Roots,
     store: Store,
+    sealed: Sealed<Store>,
     _tasks: JoinSet<()>,
     _dir: tempfile::TempDir,
 }
@@ -86,7 +88,18 @@ impl World {
         };
         store.begin_publication(&record).await.unwrap();
         store.finish_publication(&record.digest, crate::clock::now()).await.unwrap();
-        Self { sessions, rollouts, roots, store, _tasks: tasks, _dir: dir }
+        let escrow = OpeningKey::generate().unwrap();
+        let sealed = Sealed::new(store.clone(), fleet, Some(escrow));
+        Self { sessions, rollouts, roots, store, sealed, _tasks: tasks, _dir: dir }
+    }
+
+    fn parts(&self) -> Parts<Store> {
+        Parts {
+            sessions: self.sessions.clone(),
+            rollouts: self.rollouts.clone(),
+            roots: self.roots.clone(),
+            sealed: self.sealed.clone(),
+        }
     }
 
     fn open(&self, host: &str) -> Agent {
@@ -95,9 +108,7 @@ impl World {
             host.parse().unwrap(),
             "www".parse().unwrap(),
             ReceiverStream::new(inbound),
-            self.sessions.clone(),
-            self.rollouts.clone(),
-            self.roots.clone(),
+            self.parts(),
             crate::clock::now,
         );
         Agent { says, hears: Box::pin(conversation.answers()) }
@@ -257,9 +268,7 @@ async fn a_host_that_is_silent_is_gone() {
         host.clone(),
         "www".parse().unwrap(),
         ReceiverStream::new(inbound),
-        world.sessions.clone(),
-        world.rollouts.clone(),
-        world.roots.clone(),
+        world.parts(),
         crate::clock::now,
     );
     conversation.silence = Duration::from_millis(20);
@@ -326,3 +335,6 @@ async fn t082_who_was_ended_is_not_told_what_still_waited_for_it() {
     assert_eq!(agent.hear().await.unwrap_err().code(), Code::PermissionDenied);
     assert!(agent.hears.next().await.is_none());
 }
+
+#[path = "conversation_secret_tests.rs"]
+mod secrets;

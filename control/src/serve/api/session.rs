@@ -10,7 +10,7 @@ use futures_util::Stream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::warn;
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Parts};
 use super::{failure, renewal};
 use crate::clock;
 use crate::objects::Object;
@@ -41,15 +41,14 @@ impl pb::host_session_server::HostSession for Session {
         let ticket = self.app.sessions.ticket();
         let HostRecord { id: host, role, standing, .. } =
             self.on_record(&request, Call::Stream).await?;
-        let conversation = Conversation::new(
-            host,
-            role,
-            request.into_inner(),
-            self.app.sessions.clone(),
-            self.app.rollouts.clone(),
-            self.app.roots.clone(),
-            clock::now,
-        );
+        let parts = Parts {
+            sessions: self.app.sessions.clone(),
+            rollouts: self.app.rollouts.clone(),
+            roots: self.app.roots.clone(),
+            sealed: self.app.sealed.clone(),
+        };
+        let inbound = request.into_inner();
+        let conversation = Conversation::new(host, role, inbound, parts, clock::now);
         let conversation = conversation.of_certificate(standing.issuer, ticket);
         Ok(Response::new(Box::pin(conversation.answers())))
     }
