@@ -7,9 +7,9 @@
 //!              └─▶ repository                    └───── session ◀══ report
 //! ```
 //!
-//! * [`cli`]: what can be typed; [`repository`]: the operator's files; [`signing`]: keys and
-//!   what has them; [`bundle`]: a role
-//!   becomes signed bytes; [`vault`]: what ansible-vault sealed;
+//! * [`cli`]: what can be typed; [`repository`]: the operator's files; [`check`]: what is wrong
+//!   with them; [`signing`]: keys and what has them; [`bundle`]: a role becomes signed bytes;
+//!   [`secrets`]: what hosts get beside; [`vault`]: what ansible-vault sealed;
 //!   [`template`]: text with variables of it.
 //! * [`serve`]: the control plane's edge; [`store`], [`objects`], [`enrol`]: what it keeps;
 //!   [`operator`]: who may change it; [`trust`]: whose signatures count.
@@ -30,6 +30,7 @@ pub mod operator;
 mod program;
 pub mod repository;
 pub mod rollout;
+pub mod secrets;
 pub mod serve;
 pub mod session;
 pub mod signing;

@@ -8,8 +8,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::context::{Context, Global};
 use super::end::End;
 use super::{
-    audit, aws, bundle, ca, completions, dev, hosts, images, import, init, keys, login, operators,
-    push, rollout, serve, trust,
+    audit, aws, bundle, ca, check, completions, dev, hosts, images, import, init, keys, lock,
+    login, operators, push, rollout, secrets, serve, trust,
 };
 use crate::signing::Environment;
 use crate::telemetry::Level;
@@ -36,6 +36,8 @@ enum Command {
     Push(push::Push),
     Rollout(rollout::Rollout),
     Hosts(hosts::Hosts),
+    #[command(subcommand)]
+    Secrets(secrets::Secrets),
     Images(images::Images),
     Login(login::Login),
     Operators(operators::Operators),
@@ -52,6 +54,9 @@ enum Command {
     Trust(trust::Trust),
     Init(init::Init),
     Import(import::Import),
+    Check(check::Check),
+    #[command(subcommand)]
+    Lock(lock::Lock),
     Dev(dev::Dev),
     Serve(serve::Serve),
     Completions(completions::Completions),
@@ -85,6 +90,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Aws(aws) => aws.run(&context),
         Command::Ca(ca) => Box::pin(ca.run(&context)).await,
         Command::Hosts(hosts) => Box::pin(hosts.run(&context)).await,
+        Command::Secrets(secrets) => Box::pin(secrets.run(&context)).await,
         Command::Images(images) => Box::pin(images.run(&context)).await,
         Command::Login(login) => Box::pin(login.run(&context)).await,
         Command::Operators(operators) => Box::pin(operators.run(&context)).await,
@@ -94,6 +100,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<End> {
         Command::Keys(keys) => keys.run(&context),
         Command::Init(init) => init.run(&context),
         Command::Import(import) => Box::pin(import.run(&context)).await,
+        Command::Check(check) => Box::pin(check.run(&context)).await,
+        Command::Lock(lock) => Box::pin(lock.run(&context)).await,
         Command::Dev(dev) => Box::pin(dev.run(&context)).await,
         Command::Serve(serve) => Box::pin(serve.run(&context)).await,
         Command::Completions(completions) => completions.run(Cli::command()),

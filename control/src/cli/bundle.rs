@@ -152,7 +152,9 @@ impl Build {
         let signers = context.release_signers(&repository, &root, &[])?;
         let key = self.closure.key(&repository)?;
         let source = Source::read(&repository, &self.role)?;
-        let prepared = self.vault.prepare(context, &repository, &source).await?;
+        let needed = !source.settings.templates.is_empty();
+        let opened = self.vault.open(context, &repository, &self.role, needed);
+        let prepared = opened.await?.prepare(&source, &[])?;
         if self.closure.is_wanted() {
             vault::refuse_closure(&prepared)?;
         }

@@ -11,6 +11,7 @@ use floe_proto::pb::authority_client::AuthorityClient;
 use floe_proto::pb::login_client::LoginClient;
 use floe_proto::pb::operator_client::OperatorClient;
 use floe_proto::pb::operators_client::OperatorsClient;
+use floe_proto::pb::role_secrets_client::RoleSecretsClient;
 use floe_proto::pb::trust_client::TrustClient;
 use floe_proto::time::Timestamp;
 use floe_proto::transport::{self, Identity, MAX_MESSAGE_BYTES};
@@ -107,6 +108,11 @@ impl Connection {
     /// Its service for who has no certificate.
     pub(super) fn login(&self) -> LoginClient<Channel> {
         LoginClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Its service for secrets.
+    pub(super) fn secrets(&self) -> RoleSecretsClient<Channel> {
+        RoleSecretsClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// Its service for the trust root.

@@ -179,6 +179,7 @@ impl Publish {
             unchanged,
             dry_run: false,
             uploaded,
+            secrets: None,
             closure,
             rollout: None,
         })

@@ -14,9 +14,11 @@ use super::dev;
 use super::end::Stopped;
 use super::output::Unprinted;
 use crate::bundle::{
-    cache_key, check, closure, history, listed, publish, rendered, sign, source, state, syntax,
+    cache_key, check, closure, history, listed, pins, publish, rendered, sign, source, state,
+    syntax,
 };
 use crate::import;
+use crate::secrets::{recipients, seal, values};
 use crate::trust::proposal;
 use crate::vault::{self, variables};
 use crate::{repository, serve, signing, template};
@@ -70,6 +72,15 @@ fn judge(error: &anyhow::Error) -> Verdict {
         }
         if let Some(error) = error.downcast_ref::<repository::Error>() {
             return advice(error.advice(), false);
+        }
+        if let Some(error) = error.downcast_ref::<seal::Error>() {
+            return advice(error.advice(), error.is_refusal());
+        }
+        if let Some(error) = error.downcast_ref::<recipients::Error>() {
+            return advice(error.advice().into(), false);
+        }
+        if let Some(error) = error.downcast_ref::<values::Error>() {
+            return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<proposal::Error>() {
             return advice(error.advice().into(), false);

@@ -25,7 +25,9 @@ use crate::signing::{self, Environment};
 const ROOT_VALID: Duration = Duration::from_secs(365 * 86_400);
 
 /// How the key is made, or opened.
-pub(super) struct Keys<'a> {
+pub(super) struct Choices<'a> {
+    /// Whether secrets are sealed to the control plane as well.
+    pub(super) escrow: bool,
     pub(super) no_passphrase: bool,
     pub(super) environment: &'a Environment,
 }
@@ -50,12 +52,12 @@ impl Files {
     pub(super) fn fleet(
         &mut self,
         fleet: &Fleet,
-        keys: &Keys<'_>,
+        choices: &Choices<'_>,
         now: Timestamp,
     ) -> anyhow::Result<SecretKey> {
         self.is_of(fleet)?;
-        self.write(FLEET_FILE, init_text::fleet_file(fleet, KEY).as_bytes())?;
-        let key = self.key(keys)?;
+        self.write(FLEET_FILE, init_text::fleet_file(fleet, KEY, choices.escrow).as_bytes())?;
+        let key = self.key(choices)?;
         self.trust(fleet, &key, now)?;
         self.append_to_gitignore()?;
         Ok(key)
@@ -100,12 +102,12 @@ impl Files {
     }
 
     /// The key that is there, or a new one.
-    fn key(&mut self, keys: &Keys<'_>) -> anyhow::Result<SecretKey> {
+    fn key(&mut self, choices: &Choices<'_>) -> anyhow::Result<SecretKey> {
         let path = self.key_path();
         let name = path.strip_prefix(&self.root).unwrap_or(&path).display().to_string();
         if path.exists() {
             self.kept.push(name);
-            return Ok(signing::read(&path, keys.environment)?.0);
+            return Ok(signing::read(&path, choices.environment)?.0);
         }
         if self.root.join(TRUST_FILE).exists() {
             return Err(Stopped::failed(
@@ -117,7 +119,7 @@ impl Files {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).with_context(|| unwritten(directory))?;
         }
-        let (key, _) = keys::make(&path, keys.no_passphrase, keys.environment)?;
+        let (key, _) = keys::make(&path, choices.no_passphrase, choices.environment)?;
         self.created.push(name);
         Ok(key)
     }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::end::{End, Stopped};
-use super::files::{Files, Keys};
+use super::files::{Choices, Files};
 use super::init_text;
 use super::view::import::ImportView;
 use crate::import::{self, Plan, Tree, Variables};
@@ -80,8 +80,11 @@ impl Import {
             let names = own.into_iter().chain(files.into_iter().map(|(name, _)| name));
             (view.kept, view.created) = names.partition(|name| self.dir.join(name).exists());
         } else {
-            let keys =
-                Keys { no_passphrase: self.no_passphrase, environment: context.environment() };
+            let keys = Choices {
+                escrow: true,
+                no_passphrase: self.no_passphrase,
+                environment: context.environment(),
+            };
             let mut written = Files::new(&self.dir);
             written.directory("")?;
             let key = written.fleet(&fleet, &keys, context.now())?;

@@ -85,7 +85,7 @@ async fn what_is_written_is_a_fleet_repository_and_a_second_time_changes_nothing
     let dest = dir.path().join("fossable.org");
     let (files, _) = imported(&["--no-vault"], &dest).await.unwrap();
     let environment = Environment::default();
-    let keys = Keys { no_passphrase: true, environment: &environment };
+    let keys = Choices { escrow: true, no_passphrase: true, environment: &environment };
     let fleet: Fleet = "fossable.org".parse().unwrap();
     let now = "2026-11-28T10:00:00Z".parse().unwrap();
     for is_first in [true, false] {

@@ -7,7 +7,7 @@ use floe_proto::id::{Fleet, Role};
 
 use super::context::Context;
 use super::end::End;
-use super::files::{Files, Keys};
+use super::files::{Choices, Files};
 use super::init_text;
 use super::view::init::InitView;
 use crate::repository::{DEFAULT_KEY as KEY, FLEET_FILE, HOST_FILE, HOSTS, LOCK_FILE};
@@ -30,6 +30,13 @@ pub(super) struct Init {
     #[arg(long, value_name = "ROLE")]
     example: Option<Role>,
 
+    /// Keep no escrow: secrets are sealed to hosts alone, and not to the control plane
+    ///
+    /// Hosts that come by themselves (Auto Scaling) then get theirs by the next
+    /// `floe secrets seal`, and not before.
+    #[arg(long)]
+    no_escrow: bool,
+
     /// Leave the key in the clear; else it is encrypted where a passphrase is set or typed
     #[arg(long)]
     no_passphrase: bool,
@@ -41,7 +48,11 @@ Examples:
 
 impl Init {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<End> {
-        let keys = Keys { no_passphrase: self.no_passphrase, environment: context.environment() };
+        let keys = Choices {
+            escrow: !self.no_escrow,
+            no_passphrase: self.no_passphrase,
+            environment: context.environment(),
+        };
         let mut files = Files::new(&self.dir);
         files.directory("")?;
         let directory = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
@@ -110,7 +121,11 @@ mod tests {
         let fleet = fleet.parse().unwrap();
         let mut files = Files::new(directory);
         let environment = Environment::default();
-        files.fleet(&fleet, &Keys { no_passphrase: false, environment: &environment }, now())?;
+        files.fleet(
+            &fleet,
+            &Choices { escrow: true, no_passphrase: false, environment: &environment },
+            now(),
+        )?;
         example(&mut files, &fleet, &"www".parse().unwrap())?;
         Ok(files)
     }

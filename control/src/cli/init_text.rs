@@ -4,7 +4,7 @@
 use floe_proto::id::{Fleet, Role};
 
 /// `floe.toml`, with the release key at `key`.
-pub(super) fn fleet_file(fleet: &Fleet, key: &str) -> String {
+pub(super) fn fleet_file(fleet: &Fleet, key: &str, escrow: bool) -> String {
     format!(
         r#"fleet = "{fleet}"
 
@@ -14,6 +14,11 @@ server = "https://127.0.0.1:7443"
 [signing]
 # Signs bundles. Keep it out of version control, and keep a copy.
 key = "{key}"
+
+[secrets]
+# Whether they are sealed to the control plane too, so that hosts that come by themselves get theirs.
+# It can read them then, and forge none.
+escrow = {escrow}
 
 [operator]
 # ca.pem, cert.pem and key.pem; `floe serve` writes the first operator's there.

@@ -11,6 +11,7 @@
 
 mod admit;
 mod args;
+mod ask;
 mod audit;
 mod aws;
 mod bundle;
@@ -40,6 +41,8 @@ mod progress;
 mod published;
 mod push;
 mod rollout;
+mod sealing;
+mod secrets;
 mod serve;
 mod token;
 mod trust;

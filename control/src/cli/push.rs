@@ -22,6 +22,7 @@ use super::end::{End, Stopped};
 use super::progress::Progress;
 use super::published::{self, Trust};
 use super::rollout::end_of;
+use super::sealing::{Consent, Sealed, Sealing, SealingArgs};
 use super::vault::{self, Prepared, VaultArgs};
 use super::view::push::PushView;
 use super::watch::{self, Watched};
@@ -73,7 +74,7 @@ pub(super) struct Push {
     #[arg(long, conflicts_with_all = ["no_rollout", "dry_run"])]
     watch: bool,
 
-    /// Publish only; no host changes
+    /// Publish only; no host changes, and no secrets are sent
     #[arg(long)]
     no_rollout: bool,
 
@@ -90,6 +91,13 @@ pub(super) struct Push {
     /// For how long hosts may take the bundle
     #[arg(long, value_name = "SPAN", default_value = "90d")]
     valid_for: Span,
+
+    #[command(flatten)]
+    sealing: SealingArgs,
+
+    /// Leave secrets as they are published
+    #[arg(long)]
+    no_secrets: bool,
 
     /// Do not ask Nix whether the files can be read
     #[arg(long)]
@@ -117,10 +125,28 @@ impl Push {
         let root = repository.trust()?;
         let signers = context.release_signers(&repository, &root, &[])?;
         enough(&signers, &root)?;
+        // Asks for passphrases and consent, so it comes before any progress.
+        let mut sealed = None;
         let role = if self.renew || self.revert.is_some() {
+            // What is said again needs what it needed before, and secrets only go forward.
             None
         } else {
-            Some(self.prepare(context, &repository).await?)
+            let source = Source::read(&repository, &self.role)?;
+            let needed = source.settings.needs_vault();
+            let mut vault = self.vault.open(context, &repository, &self.role, needed).await?;
+            if !(self.no_secrets || self.no_rollout) {
+                let role = &self.role;
+                let (repository, root) = (&repository, &root);
+                let sealing = Sealing { context, repository, root, role, thorough: false };
+                let args = Consent { given: self.sealing.accept_new_keys, dry_run: self.dry_run };
+                sealed = Box::pin(sealing.prepare(args, &signers, &mut vault)).await?;
+            }
+            let values = sealed.as_ref().map(Sealed::values).unwrap_or_default();
+            let prepared = vault.prepare(&source, values)?;
+            if self.closure.is_wanted() {
+                vault::refuse_closure(&prepared)?;
+            }
+            Some((source, prepared))
         };
         let progress = context.progress();
         let trust = Trust { root: &root, older: repository.older_trust() };
@@ -143,6 +169,7 @@ impl Push {
             unchanged,
             dry_run: self.dry_run,
             uploaded: false,
+            secrets: sealed.as_ref().map(|sealed| sealed.view(self.dry_run)),
             closure: made.as_ref().map(closure::view),
             rollout: None,
         };
@@ -152,6 +179,11 @@ impl Push {
             return Ok(End::Done);
         }
 
+        // First, so that they are there when hosts switch.
+        if let Some(sealed) = sealed.take() {
+            progress.doing(&format!("sending secrets of {}", self.role));
+            sealed.publish(&connection).await?;
+        }
         progress.doing(&format!("publishing {} serial {}", self.role, view.serial));
         let payload = payload.as_ref().map(NamedTempFile::path);
         let sent;
@@ -168,20 +200,6 @@ impl Push {
         drop(progress);
         context.print(&view)?;
         Ok(end)
-    }
-
-    /// The role with its templates rendered, before any progress.
-    async fn prepare(
-        &self,
-        context: &Context,
-        repository: &Repository,
-    ) -> anyhow::Result<(Source, Prepared)> {
-        let source = Source::read(repository, &self.role)?;
-        let prepared = self.vault.prepare(context, repository, &source).await?;
-        if self.closure.is_wanted() {
-            vault::refuse_closure(&prepared)?;
-        }
-        Ok((source, prepared))
     }
 
     /// What is in the repository.

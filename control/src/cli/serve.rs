@@ -128,6 +128,7 @@ impl Options {
         if let Some(lifetime) = self.host_lifetime {
             config.host_lifetime = lifetime.duration();
         }
+        config.escrow = repository.file().escrow;
         config.aws = repository.file().aws.clone();
         for (_, file) in &mut config.aws.certificates {
             *file = repository.root().join(&*file);

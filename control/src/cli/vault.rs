@@ -1,10 +1,13 @@
 //! What a command that builds a bundle does with the vault: it asks for the password only
 //! where that is needed, renders, and lets no secret into what is packed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use floe_proto::id::Role;
+use floe_proto::secret::{Name, Secret};
+use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::end::Stopped;
@@ -12,7 +15,7 @@ use crate::bundle::leaks::Scan;
 use crate::bundle::rendered::{self, Rendered};
 use crate::bundle::source::Source;
 use crate::repository::Repository;
-use crate::template::{SALTS_FILE, SaltFile};
+use crate::template::{self, SALTS_FILE, SaltFile};
 use crate::vault::{Password, Variables};
 
 /// Where the vault's password comes from.
@@ -33,34 +36,41 @@ pub(super) struct Prepared {
     pub(super) notes: Vec<String>,
 }
 
-impl VaultArgs {
-    /// Renders the templates of `source`, and refuses what holds a secret. May ask for the
-    /// password, so it comes before any progress.
-    pub(super) async fn prepare(
-        &self,
-        context: &Context,
-        repository: &Repository,
-        source: &Source,
-    ) -> anyhow::Result<Prepared> {
-        let (root, role) = (repository.root(), source.role.as_str());
-        let is_needed = source.settings.needs_vault();
-        let is_sealed = Variables::need_password(root, role)?;
-        let password = match (is_sealed, is_needed) {
-            (false, _) => None,
-            (true, _) => self.password(context, repository, is_needed).await?,
-        };
-        if is_sealed && password.is_none() && !is_needed {
-            return Ok(Prepared { rendered: Rendered::default(), notes: Vec::new() });
-        }
-        let variables = Variables::read(root, role, password.as_ref())?;
-        let unsalted = || format!("could not use `{}`", root.join(SALTS_FILE).display());
-        let mut salts = SaltFile::read(root).with_context(unsalted)?;
-        let rendered = Rendered::of(source, &variables, &mut salts)?;
-        salts.save(root).with_context(unsalted)?;
+/// The vault of one role, opened for one command.
+pub(super) struct Vault {
+    /// `None` where it is sealed, nobody gave a password, and nothing needs it.
+    variables: Option<Variables>,
+    salts: SaltFile,
+    role: Role,
+    root: PathBuf,
+}
 
-        let secrets = variables.secrets().iter();
-        let scan = Scan::new(secrets.map(|it| (it.name.as_str(), it.value.as_bytes())))
-            .context("could not look for secrets")?;
+impl Vault {
+    /// `text`, a template, of the secret `name`. Its salts are kept beside those of files.
+    pub(super) fn render(&mut self, name: &Name, text: &str) -> anyhow::Result<Zeroizing<String>> {
+        let none = || locked(&self.root);
+        let variables = self.variables.as_ref().ok_or_else(none)?;
+        let name = format!("{}/[secrets.{name}]", self.role);
+        Ok(template::render(&name, text, variables, &mut self.salts)?)
+    }
+
+    /// Renders the templates of `source`, and refuses what holds a secret: of the vault's, or
+    /// one of `values`, which were made of them.
+    pub(super) fn prepare(
+        &mut self,
+        source: &Source,
+        values: &[Secret],
+    ) -> anyhow::Result<Prepared> {
+        let role = source.role.as_str();
+        let Some(variables) = &self.variables else {
+            return Ok(Prepared { rendered: Rendered::default(), notes: Vec::new() });
+        };
+        let rendered = Rendered::of(source, variables, &mut self.salts)?;
+        self.keep_salts()?;
+        let variables = self.variables.iter().flat_map(Variables::secrets);
+        let known = variables.map(|it| (it.name.as_str(), it.value.as_bytes()));
+        let made = values.iter().map(|it| (it.name.as_str(), it.value.expose()));
+        let scan = Scan::new(known.chain(made)).context("could not look for secrets")?;
         rendered::refuse_leaks(source, &scan)?;
         let mut notes: Vec<_> = rendered
             .files()
@@ -77,6 +87,50 @@ impl VaultArgs {
             notes.push(format!("warning: too short to look for in the bundle: {names}"));
         }
         Ok(Prepared { rendered, notes })
+    }
+
+    /// Writes down the salts that were made, so that digests stay what they are.
+    pub(super) fn keep_salts(&mut self) -> anyhow::Result<()> {
+        let unsalted = || format!("could not use `{}`", self.root.join(SALTS_FILE).display());
+        self.salts.save(&self.root).with_context(unsalted)
+    }
+}
+
+fn locked(root: &Path) -> Stopped {
+    Stopped::failed(
+        format!("the vault in `{}` is sealed, and there is no password for it", root.display()),
+        "name a file with --vault-password-file, FLOE_VAULT_PASSWORD_FILE or \
+         `vault_password_file` in floe.toml",
+    )
+}
+
+impl VaultArgs {
+    /// Reads the variables of `role`. The password is asked for only where a file of them is
+    /// sealed, and something needs them.
+    pub(super) async fn open(
+        &self,
+        context: &Context,
+        repository: &Repository,
+        role: &Role,
+        is_needed: bool,
+    ) -> anyhow::Result<Vault> {
+        let root = repository.root();
+        let unsalted = || format!("could not use `{}`", root.join(SALTS_FILE).display());
+        let salts = SaltFile::read(root).with_context(unsalted)?;
+        let is_sealed = Variables::need_password(root, role.as_str())?;
+        let password = match is_sealed {
+            false => None,
+            true => self.password(context, repository, is_needed).await?,
+        };
+        let variables = match (is_sealed, &password) {
+            (true, None) if is_needed => return Err(locked(root).into()),
+            (true, None) => None,
+            (true, Some(_)) | (false, _) => {
+                Some(Variables::read(root, role.as_str(), password.as_ref())?)
+            }
+        };
+        let (role, root) = (role.clone(), root.to_owned());
+        Ok(Vault { variables, salts, role, root })
     }
 
     /// The password, where it is at hand; or of who is asked, where it `is_needed`.

@@ -18,6 +18,9 @@
 //! [certificates]
 //! host_lifetime = "24h"            # of `floe serve`'s; hosts renew at half of it
 //!
+//! [secrets]
+//! escrow = true                    # seal to the control plane too, for hosts that come by themselves
+//!
 //! [operator]
 //! credentials = ".floe/operator/admin"   # holds ca.pem, cert.pem and key.pem
 //! name = "ada"                     # who `floe login` logs in
@@ -67,6 +70,9 @@ pub struct FleetFile {
     pub host_lifetime: Option<Span>,
     /// Whose instances of EC2 may enrol.
     pub aws: AwsConfig,
+    /// Whether secrets are sealed to the control plane as well.
+    pub escrow: bool,
+
     /// Where the control plane keeps things and is reached.
     pub serve: ServeFile,
 }
@@ -124,6 +130,7 @@ impl FleetFile {
                 login_key: raw.operator.key,
                 host_lifetime: raw.certificates.host_lifetime,
                 aws,
+                escrow: raw.secrets.escrow,
                 serve: raw.serve,
             }),
             Some(_) | None => Err(document.wrong(path, faults)),
@@ -159,7 +166,21 @@ struct Raw {
     #[serde(default)]
     aws: RawAws,
     #[serde(default)]
+    secrets: RawSecrets,
+    #[serde(default)]
     serve: ServeFile,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawSecrets {
+    escrow: bool,
+}
+
+impl Default for RawSecrets {
+    fn default() -> Self {
+        Self { escrow: true }
+    }
 }
 
 #[derive(Default, Deserialize)]

@@ -26,7 +26,13 @@ use serde::Deserialize;
 
 use super::activation::RawActivation;
 use super::error::Error;
+use super::fault::Faults;
+use super::health::RawHealth;
+use super::image::{ImageFile, RawImage};
+use super::rollout::RawRollout;
 use super::secrets::{self, RawSecret, SecretEntry, SecretSource};
+use super::stack::{RawStack, StackFile};
+use super::suggest::nearest;
 use super::toml_file;
 
 /// Its name.

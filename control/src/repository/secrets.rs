@@ -65,13 +65,21 @@ fn secret(name: &str, raw: RawSecret, faults: &mut Faults) -> Option<SecretEntry
     let units = Units { restart: raw.restart, reload: raw.reload };
     for (key, units) in [("restart", &units.restart), ("reload", &units.reload)] {
         for (at, unit) in units.iter().enumerate() {
+            let entry = format!("{place}.{key} #{}", at + 1);
             if !floe_proto::manifest::is_unit(unit) {
-                unit_fault(&format!("{place}.{key} #{}", at + 1), unit, faults);
+                unit_fault(&entry, unit, faults);
+            } else if !floe_proto::secret::can_be_told(unit) {
+                faults.add(&entry, format!("`{unit}` is floe's own, and not told of secrets"));
             }
         }
     }
     let source = match (raw.value, raw.age) {
-        (Some(value), None) => Some(SecretSource::Value(value)),
+        (Some(value), None) if value.contains("{{") => Some(SecretSource::Value(value)),
+        (Some(_), None) => {
+            let fault = "it is in the clear; put it into the vault, and name it: `{{ NAME }}`";
+            faults.add(&format!("{place}.value"), fault.into());
+            None
+        }
         (None, Some(path)) if is_inside(&path) => Some(SecretSource::Age(path)),
         (None, Some(path)) => {
             let fault = format!("`{}` is no relative path in the repository", path.display());

@@ -24,6 +24,9 @@ pub(super) const PASSPHRASE: &str = "FLOE_KEY_PASSPHRASE";
 /// The variable that names a file with the passphrase.
 pub(super) const PASSPHRASE_FILE: &str = "FLOE_KEY_PASSPHRASE_FILE";
 
+/// The variable that names a file with identities of age.
+const AGE_IDENTITY: &str = "FLOE_AGE_IDENTITY";
+
 /// Variables that programs we start must not see ([`crate::program`]).
 pub(crate) const SECRET_VARIABLES: [&str; 3] = [KEY_VARIABLE, PASSPHRASE, PASSPHRASE_FILE];
 
@@ -77,6 +80,8 @@ pub struct Environment {
     pub passphrase_file: Option<PathBuf>,
     /// What `FLOE_VAULT_PASSWORD_FILE` names, or `ANSIBLE_VAULT_PASSWORD_FILE`.
     pub vault_password_file: Option<PathBuf>,
+    /// What `FLOE_AGE_IDENTITY` names: a file with identities of age, for secrets.
+    pub age_identity: Option<PathBuf>,
     /// Whether somebody is there who can be asked.
     pub terminal: bool,
 }
@@ -88,6 +93,7 @@ impl fmt::Debug for Environment {
             .field("passphrase", &self.passphrase.is_some())
             .field("passphrase_file", &self.passphrase_file)
             .field("vault_password_file", &self.vault_password_file)
+            .field("age_identity", &self.age_identity)
             .field("terminal", &self.terminal)
             .finish()
     }
@@ -103,6 +109,7 @@ impl Environment {
             key: secret(KEY_VARIABLE),
             passphrase: secret(PASSPHRASE),
             passphrase_file: set(PASSPHRASE_FILE).map(PathBuf::from),
+            age_identity: set(AGE_IDENTITY).map(PathBuf::from),
             vault_password_file: VAULT_PASSWORD_FILES.into_iter().find_map(set).map(PathBuf::from),
             terminal: io::stdin().is_terminal() && io::stderr().is_terminal(),
         }

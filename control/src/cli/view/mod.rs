@@ -24,6 +24,7 @@ pub(super) mod pending;
 pub(super) mod push;
 pub(super) mod revocation;
 pub(super) mod rollout;
+pub(super) mod secrets;
 pub(super) mod serve;
 mod text;
 pub(super) mod token;

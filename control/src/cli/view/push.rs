@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::closure::ClosureView;
 use super::rollout::RolloutView;
+use super::secrets::SealedView;
 use super::{Page, View, bytes, short};
 
 /// `floe push`.
@@ -27,6 +28,8 @@ pub(crate) struct PushView {
     pub(crate) dry_run: bool,
     /// Whether the payload had to be sent; not where the store had it already.
     pub(crate) uploaded: bool,
+    /// `null` where the role has none, or they were left alone.
+    pub(crate) secrets: Option<SealedView>,
     /// `null` where hosts build.
     pub(crate) closure: Option<ClosureView>,
     /// `null` with `--no-rollout` and `--dry-run`.
@@ -42,14 +45,16 @@ impl View for PushView {
             (None, true) => ", the same as before".into(),
             (None, false) => String::new(),
         };
+        let secrets = self.secrets.as_ref().map(|secrets| secrets.text(page)).unwrap_or_default();
         let closure = self.closure.as_ref().map(ClosureView::text).unwrap_or_default();
         if self.dry_run {
             return format!(
-                "would publish {role} serial {serial}: payload {digest}, {size}{same}\n{closure}"
+                "{secrets}would publish {role} serial {serial}: payload {digest}, {size}{same}\n{closure}"
             );
         }
-        let published =
-            format!("published {role} serial {serial}: payload {digest}, {size}{same}\n{closure}");
+        let published = format!(
+            "{secrets}published {role} serial {serial}: payload {digest}, {size}{same}\n{closure}"
+        );
         match &self.rollout {
             None => format!(
                 "{published}no host changes until you say: floe rollout start {role} {serial}\n"
@@ -84,6 +89,7 @@ mod tests {
             unchanged: true,
             dry_run: false,
             uploaded: false,
+            secrets: None,
             closure: None,
             rollout: None,
         };
