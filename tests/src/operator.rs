@@ -126,6 +126,18 @@ impl Finished {
         self
     }
 
+    /// Asserts that it said this nowhere.
+    ///
+    /// # Panics
+    ///
+    /// Where it did.
+    pub fn does_not_say(self, text: &str) -> Self {
+        let Self { command, stdout, stderr, .. } = &self;
+        let said = stdout.contains(text) || stderr.contains(text);
+        assert!(!said, "`{command}` should not say `{text}`\n{stdout}{stderr}");
+        self
+    }
+
     /// The JSON document that it printed.
     ///
     /// # Panics
