@@ -87,7 +87,7 @@ impl Scan {
                 }
                 continue;
             }
-            for (form, written) in forms(value) {
+            for (form, written) in forms(value).into_iter().chain(lines(value)) {
                 patterns.push(written);
                 meanings.push((name.to_owned(), form));
             }
@@ -157,6 +157,17 @@ fn forms(value: &[u8]) -> Vec<(Form, Zeroizing<Vec<u8>>)> {
         add(Form::Nix, text.replace("''", "'''").replace("${", "''${").into_bytes());
     }
     forms
+}
+
+/// The lines of a value of several, by which it is known where it was indented: a key in a text
+/// of Nix. What frames a key (RFC 7468) and what is short stands elsewhere, too.
+fn lines(value: &[u8]) -> Vec<(Form, Zeroizing<Vec<u8>>)> {
+    if !value.contains(&b'\n') {
+        return Vec::new();
+    }
+    let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let telling = lines.filter(|line| line.len() >= 20 && !line.starts_with(b"-----"));
+    telling.map(|line| (Form::Plain, Zeroizing::new(line.to_owned()))).collect()
 }
 
 /// The letters of base64 that are the same whatever stands before and after the value,
@@ -254,6 +265,15 @@ mod tests {
             let leaks = find(secret.as_bytes(), format!("x = {text};").as_bytes());
             assert_eq!(leaks.iter().map(|leak| leak.form).collect::<Vec<_>>(), [form], "{text}");
         }
+    }
+
+    #[test]
+    fn a_key_of_several_lines_is_found_where_it_was_indented() {
+        let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v\n-----END PRIVATE KEY-----\n";
+        let indented: String = key.lines().map(|line| format!("    {line}\n")).collect();
+        let leaks = find(key.as_bytes(), format!("key = ''\n{indented}'';").as_bytes());
+        assert_eq!(leaks.iter().map(|leak| leak.line).collect::<Vec<_>>(), [3]);
+        assert!(find(key.as_bytes(), b"-----BEGIN PRIVATE KEY-----\n").is_empty());
     }
 
     #[test]

@@ -86,7 +86,9 @@ pub(crate) fn is_inside(path: &Path, tree: &Path) -> bool {
 
 /// Whether a file of `hosts/<role>/` stays out of the payload; `inside` is its path there.
 pub fn is_left_out(inside: &Path) -> bool {
-    inside == Path::new(HOST_FILE) || is_litter(inside)
+    // Ansible reads variables beside a playbook, too: whatever is in them is for no bundle.
+    let variables = ["group_vars", "host_vars"].iter().any(|name| inside.starts_with(name));
+    inside == Path::new(HOST_FILE) || variables || is_litter(inside)
 }
 
 /// Whether a file is what git and editors leave behind.
@@ -187,10 +189,20 @@ mod tests {
 
     #[test]
     fn git_editors_and_host_toml_stay_out() {
-        for out in [".git", "a/.git", "x.nix~", "a/.#x.nix", "#x.nix#", ".x.nix.swp", "host.toml"] {
+        let variables = ["group_vars", "group_vars/all/vault", "host_vars/www.yml"];
+        let litter = [".git", "a/.git", "x.nix~", "a/.#x.nix", "#x.nix#", ".x.nix.swp"];
+        for out in litter.into_iter().chain(variables).chain(["host.toml"]) {
             assert!(is_left_out(Path::new(out)), "{out}");
         }
-        for kept in ["configuration.nix", ".gitignore", "a/host.toml", "#x", "x.swp", "a~b"] {
+        for kept in [
+            "configuration.nix",
+            ".gitignore",
+            "a/host.toml",
+            "#x",
+            "x.swp",
+            "a~b",
+            "group_vars.nix",
+        ] {
             assert!(!is_left_out(Path::new(kept)), "{kept}");
         }
     }

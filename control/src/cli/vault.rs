@@ -62,14 +62,18 @@ impl Vault {
         values: &[Secret],
     ) -> anyhow::Result<Prepared> {
         let role = source.role.as_str();
+        let made = values.iter().map(|it| (it.name.as_str(), it.value.expose()));
         let Some(variables) = &self.variables else {
-            return Ok(Prepared { rendered: Rendered::default(), notes: Vec::new() });
+            let scan = Scan::new(made).context("could not look for secrets")?;
+            rendered::refuse_leaks(source, &scan)?;
+            let note = "warning: the vault is sealed, and nobody looked whether one of its values is \
+                        in the bundle; --vault-password-file has that done";
+            return Ok(Prepared { rendered: Rendered::default(), notes: vec![note.to_owned()] });
         };
         let rendered = Rendered::of(source, variables, &mut self.salts)?;
         self.keep_salts()?;
         let variables = self.variables.iter().flat_map(Variables::secrets);
         let known = variables.map(|it| (it.name.as_str(), it.value.as_bytes()));
-        let made = values.iter().map(|it| (it.name.as_str(), it.value.expose()));
         let scan = Scan::new(known.chain(made)).context("could not look for secrets")?;
         rendered::refuse_leaks(source, &scan)?;
         let mut notes: Vec<_> = rendered

@@ -156,6 +156,24 @@ fn several_sources_are_roles_of_their_own_and_others_are_named() {
 }
 
 #[test]
+fn each_image_of_a_directory_gets_what_its_own_build_brings() {
+    let build = |label: &str| {
+        let source = IMAGE.replace("\"web\"", &format!("\"{label}\""));
+        format!(
+            "{source}build {{\n  sources = [\"source.amazon-ebs.{label}\"]\n  provisioner \"file\" {{\n\
+             content = \"{{ networking.hostName = \\\"{label}\\\"; }}\"\n\
+             destination = \"/etc/nixos/configuration.nix\"\n}}\n}}\n"
+        )
+    };
+    let (web, db) = (build("web"), build("db"));
+    let plan = plan_of(&[("packer/web.pkr.hcl", &web), ("packer/db.pkr.hcl", &db)]);
+    for role in ["web", "db"] {
+        let nix = text(&plan, &format!("hosts/{role}/configuration.nix"));
+        assert!(nix.contains(&format!("hostName = \"{role}\"")), "{role}: {nix}");
+    }
+}
+
+#[test]
 fn without_ansible_the_text_in_packer_is_the_configuration() {
     let hcl = format!(
         "{IMAGE}build {{\n  sources = [\"source.amazon-ebs.web\"]\n  provisioner \"file\" {{\n    \

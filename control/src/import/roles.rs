@@ -102,22 +102,24 @@ fn of_template(
     plays: &mut BTreeMap<String, Vec<Play>>,
     report: &mut Report,
 ) {
-    let mut puts = Vec::new();
+    // What is put, beside the images that it is put into; of none named, into all.
+    let mut puts: Vec<(Vec<String>, Put)> = Vec::new();
     let mut around = roles.around(&template.directory);
-    for step in template.steps {
+    for (labels, step) in template.steps {
         match step {
-            Step::Put(put) => puts.push(put),
+            Step::Put(put) => puts.push((labels, put)),
             Step::Playbook(name) => {
                 around = around.or_else(|| roles.around(parent(&name)));
                 let found = plays.remove(&name).unwrap_or_default();
-                puts.extend(found.into_iter().flat_map(|play| play.puts));
+                let found = found.into_iter().flat_map(|play| play.puts);
+                puts.extend(found.map(|put| (labels.clone(), put)));
             }
         }
     }
     let mut images = template.images.into_iter();
     if let Some(role) = around {
         let found = roles.at(role);
-        found.puts.extend(puts);
+        found.puts.extend(puts.into_iter().map(|(_, put)| put));
         if found.image.is_none() {
             found.image = images.next();
         }
@@ -131,7 +133,9 @@ fn of_template(
         match name.parse::<Role>() {
             Ok(role) => {
                 let found = roles.at(role);
-                found.puts.extend(puts.clone());
+                let ours = |labels: &[String]| labels.is_empty() || labels.contains(&image.label);
+                let ours = puts.iter().filter(|(labels, _)| ours(labels));
+                found.puts.extend(ours.map(|(_, put)| put.clone()));
                 if found.image.is_none() {
                     found.image = Some(image);
                 }

@@ -20,10 +20,10 @@ pub(super) fn commands(script: &str) -> Vec<(usize, String)> {
     commands
 }
 
-/// What becomes of `command`, which may be several by `&&` and `;`: the worst that becomes
+/// What becomes of `command`, which may be several by `&&`, `|` and `;`: the worst that becomes
 /// of one of them, since the line stands in the report once.
 pub(super) fn outcome(command: &str) -> Outcome {
-    let parts = command.split(['\n', ';']).flat_map(|part| part.split("&&"));
+    let parts = command.split(['\n', ';', '|']).flat_map(|part| part.split("&&"));
     let outcomes = parts.map(str::trim).filter(|part| !part.is_empty()).map(single);
     let severity = |outcome: &Outcome| match outcome {
         Outcome::NotSupported(_) => 4,

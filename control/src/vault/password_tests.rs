@@ -1,13 +1,14 @@
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-
 use super::*;
 
 async fn of_file(name: &str, text: &str, mode: u32) -> Result<Vec<u8>, Error> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    // By a child: what this process has open for writing, a fork of another test has too, and
+    // then nobody may run it (execve(2), ETXTBSY).
+    let line = "printf %s \"$1\" >\"$2\" && chmod \"$3\" \"$2\"";
+    let mut write = command("/bin/sh");
+    write.args(["-c", line, "-", text]).arg(&path).arg(format!("{mode:o}"));
+    assert!(write.status().await.unwrap().success());
     Password::of_file(&path).await.map(|password| password.bytes().to_vec())
 }
 

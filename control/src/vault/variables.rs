@@ -114,9 +114,11 @@ impl Variables {
         });
         let document = match (unopened, document) {
             (Some(error), _) => return Err(error),
-            (None, document) => {
-                document.map_err(|Fault { line, why }| Error::Wrong { path: shown(), line, why })?
-            }
+            (None, document) => document.map_err(|Fault { line, why }| {
+                // Whatever the reader quotes of a file that was sealed may be a secret.
+                let why = if sealed { "it cannot be read as variables".to_owned() } else { why };
+                Error::Wrong { path: shown(), line, why }
+            })?,
         };
         let mut secrets = |name: &str, value| {
             self.secrets.push(Secret { name: name.to_owned(), value });

@@ -94,6 +94,8 @@ fn what_is_wrong_is_said_with_file_and_line() {
         "`group_vars/all` is not right: line 2: `a` is there twice"
     );
     assert!(sentence("- a\n").contains("line 1: it is no map"));
+    let quoted = sentence(&sealed("a: !hunter2-Secret\n"));
+    assert!(quoted.contains("line 1") && !quoted.contains("hunter2"), "{quoted}");
     let other = seal(b"a: b", &Password::new(b"other").unwrap(), None).unwrap();
     assert_eq!(sentence(&other), "could not open `group_vars/all`");
 }

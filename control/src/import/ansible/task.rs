@@ -296,7 +296,8 @@ impl Tasks<'_> {
         place.words.set_text("role_path", &format!("{ROOT}{directory}"));
         for part in ["defaults", "vars"] {
             if let Some(file) = self.main(&directory, part) {
-                place.words.extend(&yaml::document(&file, &self.tree.text(&file)?)?);
+                let said = yaml::document(&file, &self.tree.text(&file)?)?;
+                place.words.extend_as(part, &said);
                 let outcome = Outcome::Look(
                     "read for the paths in tasks; what templates use belongs in group_vars/all"
                         .into(),

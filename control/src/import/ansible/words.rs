@@ -35,6 +35,16 @@ impl Words {
         node.map().iter().for_each(|(key, node)| self.set(&key.name, node));
     }
 
+    /// What `node`, the `defaults` or the `vars` of a role, says: defaults of names alone that
+    /// nothing else says anything of.
+    pub(super) fn extend_as(&mut self, part: &str, node: &Node) {
+        for (key, node) in node.map() {
+            if part != "defaults" || !self.0.contains_key(&key.name) {
+                self.set(&key.name, node);
+            }
+        }
+    }
+
     /// The value of `{{ name }}`, where `text` is that and nothing else.
     pub(super) fn node<'a>(&'a self, text: &str) -> Option<&'a Value> {
         let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();

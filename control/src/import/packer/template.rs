@@ -21,8 +21,9 @@ pub(in crate::import) struct Template {
     pub(in crate::import) directory: String,
     /// The images, those that a build means first.
     pub(in crate::import) images: Vec<Image>,
-    /// What is brought to the machine, in order.
-    pub(in crate::import) steps: Vec<Step>,
+    /// What builds do, each beside the labels of the images that it is done for; of no labels,
+    /// for all.
+    pub(in crate::import) steps: Vec<(Vec<String>, Step)>,
 }
 
 /// Reads them all.
@@ -114,8 +115,10 @@ fn template(
     for build in blocks().filter(|block| block.kind == "build") {
         let outcome = Outcome::Replaced("`floe push`, and baking the role's image".into());
         report.add((&build.file, build.line), "build", outcome);
-        meant.extend(build::sources(build, &labels, &scope, report));
-        steps.extend(build::steps(build, tree, &scope, report));
+        let images = build::sources(build, &labels, &scope, report);
+        let done = build::steps(build, tree, &scope, report).into_iter();
+        steps.extend(done.map(|step| (images.clone(), step)));
+        meant.extend(images);
     }
     let place = |image: &Image| meant.iter().position(|label| *label == image.label);
     images.sort_by_key(|image| place(image).unwrap_or(usize::MAX));
