@@ -169,7 +169,7 @@ impl Secrets {
         let envelope = accept::open(sealed, &key, recipient)?;
         let set = verify::secrets(&envelope, &root, (self.clock)()).map_err(Refusal::Unsigned)?;
         let held = accept::judge(&set, &self.role, kept.as_ref().map(|kept| &kept.held))?;
-        // Units first, so that a crash in between leaves none of them untold.
+        // Units first, so that a crash before all is placed leaves none of them untold.
         let changes = place::changes(&self.at.place, &set)?;
         told::note(&self.at.untold, &changes)?;
         let (role, sealed) = (self.role.clone(), sealed.to_vec());

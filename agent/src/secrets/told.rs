@@ -1,5 +1,6 @@
 //! The units that are to be told of new values. Noted in memory before anything is placed, so
-//! that no crash on the way leaves one untold; a reboot starts all of them anyway.
+//! that no crash in between leaves one untold, but for the one that is being told; a reboot starts
+//! all of them anyway.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
