@@ -201,7 +201,10 @@ impl World {
     /// How an activation of `serial` on `host` ended, if one has.
     pub async fn outcome(&self, host: &Host, serial: u64) -> Option<String> {
         let activation = self.activation(host, serial).await?;
-        activation["outcome"].as_str().map(str::to_owned)
+        let outcome = activation["outcome"].as_str()?;
+        // Seen where the story then wants another end.
+        println!("{} ended serial {serial}: {activation:#}", host.name());
+        Some(outcome.to_owned())
     }
 
     /// Waits until `host` has confirmed `serial`.

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::process::{self, Process};
+use super::process;
 use super::{command, system, unit, ways};
 use crate::activation::ports::Connection;
 use crate::activation::probation::{Look, Opinion, Watch};
@@ -80,7 +80,7 @@ async fn examine(check: &Check, system: &Toplevel, left: Duration) -> Option<Str
     let limit = Duration::from_secs(check.timeout_seconds.into()).min(left);
     let probing = async {
         match &check.probe {
-            Probe::Unit { name } => unit_is_active(name, limit).await,
+            Probe::Unit { name } => unit_is_active(name).await,
             Probe::Http { url, status } => answers(url, *status).await,
             Probe::Tcp { address } => {
                 TcpStream::connect(address).await.map(|_| ()).map_err(|error| error.to_string())
@@ -96,10 +96,9 @@ async fn examine(check: &Check, system: &Toplevel, left: Duration) -> Option<Str
     Some(format!("check `{}` does not hold: {found}", check.probe))
 }
 
-async fn unit_is_active(name: &str, limit: Duration) -> Result<(), String> {
-    let asked = Process::new("systemctl").args(["is-active", "--", name]).within(limit).output();
-    let output = asked.await.map_err(|error| error.to_string())?;
-    if output.is_success() { Ok(()) } else { Err(format!("it is {}", output.stdout.trim())) }
+async fn unit_is_active(name: &str) -> Result<(), String> {
+    let facts = unit::show(name).await.map_err(said)?;
+    if facts.is_up() { Ok(()) } else { Err(format!("it is {}", facts.state())) }
 }
 
 /// One GET, HTTP/1.1 (RFC 9112), of which only the status line is read: a client

@@ -13,12 +13,15 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
 
 use super::paths::SWITCH_UNIT;
-use super::process::{self, Process};
+use super::process::{self, Output, Process};
+use crate::activation::verdict::Ended;
+use crate::backoff::Backoff;
 
 /// A unit that is about to be started with `systemd-run`.
 #[derive(Debug)]
 pub struct Transient {
     name: String,
+    description: String,
     args: Vec<OsString>,
 }
 
@@ -26,7 +29,7 @@ impl Transient {
     /// A unit called `name`. `description` says what it is for, and whose it is.
     pub fn new(name: &str, description: &str) -> Self {
         let args = ["--quiet", "--no-ask-password"].map(OsString::from).to_vec();
-        Self { name: name.to_owned(), args }
+        Self { name: name.to_owned(), description: description.to_owned(), args }
             .option(&format!("--unit={name}"))
             .option(&format!("--description={description}"))
     }
@@ -63,14 +66,19 @@ impl Transient {
         argv: impl IntoIterator<Item = A>,
     ) -> Result<(), process::Error> {
         log::debug!(unit = self.name.as_str(); "starting a transient unit");
-        Process::new("systemd-run")
-            .args(self.args)
-            .arg("--")
-            .args(argv)
-            .output()
-            .await?
-            .success()?;
-        Ok(())
+        let run = Process::new("systemd-run").args(self.args).arg("--").args(argv);
+        let Err(error) = run.output().await?.success() else { return Ok(()) };
+        // Its answer may be what was lost, and not the request. Never asked for twice: what
+        // it runs may have ended already, and must not be done again.
+        let timer = format!("{}.timer", self.name);
+        for unit in [&self.name, &timer] {
+            let found = show(unit).await?;
+            if found.is_loaded() && found.description() == self.description {
+                log::warn!(unit = unit.as_str(), error:% = error; "it was started all the same");
+                return Ok(());
+            }
+        }
+        Err(error)
     }
 }
 
@@ -93,6 +101,16 @@ impl Facts {
     /// Whether it is active at all (for timers).
     pub fn is_active(&self) -> bool {
         matches!(self.get("ActiveState"), "active" | "activating" | "deactivating")
+    }
+
+    /// Whether it is up, as `systemctl is-active` has it.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state(), "active" | "reloading" | "refreshing")
+    }
+
+    /// `active`, `inactive`, `failed`…
+    pub fn state(&self) -> &str {
+        self.get("ActiveState")
     }
 
     /// Whether it is a timer that has not fired yet.
@@ -133,8 +151,7 @@ impl Facts {
 pub async fn show(unit: &str) -> Result<Facts, process::Error> {
     let properties =
         "--property=LoadState,ActiveState,SubState,Result,ExecMainStatus,MainPID,Description";
-    let output = Process::new("systemctl").args(["show", properties, "--", unit]).output().await?;
-    Ok(parse(&output.success()?.stdout))
+    Ok(parse(&ask(&["show", properties, "--", unit]).await?.stdout))
 }
 
 /// What the process of `unit` says of itself (sd_notify(3), `STATUS=`); `None` where none
@@ -145,8 +162,7 @@ pub async fn show(unit: &str) -> Result<Facts, process::Error> {
 /// Where systemd could not be asked.
 pub async fn status_text(unit: &str) -> Result<Option<String>, process::Error> {
     let properties = "--property=ActiveState,SubState,StatusText";
-    let output = Process::new("systemctl").args(["show", properties, "--", unit]).output().await?;
-    let facts = parse(&output.success()?.stdout);
+    let facts = parse(&ask(&["show", properties, "--", unit]).await?.stdout);
     let text = facts.get("StatusText");
     Ok((facts.is_running() && !text.is_empty()).then(|| text.to_owned()))
 }
@@ -201,11 +217,53 @@ pub async fn kill(unit: &str) -> Result<(), process::Error> {
 ///
 /// # Errors
 ///
-/// Where systemd could not be asked.
+/// Where systemd could not be asked, or does not stop one.
 pub async fn stop(units: &[&str]) -> Result<(), process::Error> {
-    Process::new("systemctl").args(["stop", "--"]).args(units).output().await?;
+    // One by one: of several, the first that went wrong gives the status.
+    for unit in units {
+        let is_stopped =
+            |output: &Output| output.is_success() || output.ended() == Ended::Exit(NOT_LOADED);
+        let stopping = || Process::new("systemctl").args(["stop", "--", unit]).output();
+        answer(stopping, is_stopped).await?;
+    }
     Ok(())
 }
+
+/// `systemctl stop` of a unit that systemd does not know (systemctl(1), "Exit status").
+const NOT_LOADED: i32 = 5;
+
+/// What `systemctl` answers to a question.
+async fn ask(args: &[&str]) -> Result<Output, process::Error> {
+    answer(|| Process::new("systemctl").args(args).output(), Output::is_success).await
+}
+
+/// Asks until what is said `is_answer`, or for some seconds: while systemd executes itself
+/// anew, which every switch to another systemd has it do, it hears nobody (systemctl(1),
+/// `daemon-reexec`), and that it was just then is no news of the machine. Only for what may
+/// be asked as often as one likes.
+async fn answer<A: Future<Output = Result<Output, process::Error>>>(
+    asking: impl Fn() -> A,
+    is_answer: impl Fn(&Output) -> bool,
+) -> Result<Output, process::Error> {
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+    let mut tries = 1;
+    loop {
+        let output = asking().await?;
+        if is_answer(&output) {
+            return Ok(output);
+        }
+        if tries == TRIES {
+            return output.success();
+        }
+        tries += 1;
+        let wait = backoff.next_wait();
+        log::debug!(wait:? = wait; "systemd does not answer; asking again");
+        sleep(wait).await;
+    }
+}
+
+/// With waits between them that come to some ten seconds.
+const TRIES: u32 = 12;
 
 /// Forgets a unit that ended, so that its name is free.
 ///
@@ -252,10 +310,10 @@ const CHANGE: Duration = Duration::from_secs(200);
 ///
 /// Where systemd could not be asked.
 pub async fn failing() -> Result<std::collections::BTreeSet<String>, process::Error> {
-    let args = ["list-units", "--all", "--plain", "--no-legend", "--no-pager", "--full"];
-    let listed = Process::new("systemctl").args(args).arg("--state=failed,auto-restart");
+    let words = ["list-units", "--all", "--plain", "--no-legend", "--no-pager", "--full"];
+    let listed = ask(&[&words[..], &["--state=failed,auto-restart"]].concat()).await?;
     let mut failing = std::collections::BTreeSet::new();
-    for (unit, is_failed) in listed_units(&listed.output().await?.success()?.stdout) {
+    for (unit, is_failed) in listed_units(&listed.stdout) {
         // As switch-to-configuration does: a unit that ended well and is only started
         // again is no failure.
         if is_failed || !matches!(show(&unit).await?.main_status(), 0) {
@@ -279,6 +337,8 @@ fn listed_units(text: &str) -> Vec<(String, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -288,6 +348,17 @@ mod tests {
                     floe-agent.service loaded activating auto-restart Ours\n";
         let expected = [("nginx.service".to_owned(), true), ("loop.service".to_owned(), false)];
         assert_eq!(listed_units(text), expected);
+    }
+
+    #[tokio::test]
+    async fn t116_what_is_no_answer_is_asked_for_again() {
+        let asked = Cell::new(0);
+        let third = |output: &Output| {
+            asked.set(asked.get() + 1);
+            output.ended() == Ended::Exit(1) && asked.get() == 3
+        };
+        assert!(answer(|| Process::new("false").output(), third).await.is_ok());
+        assert_eq!(asked.get(), 3);
     }
 
     #[test]
