@@ -15,7 +15,7 @@ use super::end::{End, Stopped};
 use super::files::{Choices, Files};
 use super::init_text;
 use super::view::import::ImportView;
-use crate::import::{self, Plan, Tree, Variables};
+use crate::import::{self, Plan, Planned, Tree, Variables};
 use crate::repository::{DEFAULT_KEY as KEY, FLEET_FILE, HOSTS, LOCK_FILE, TRUST_FILE};
 use crate::vault::{self, Password};
 
@@ -70,11 +70,16 @@ impl Import {
         let tree = Tree::read(&self.from)?;
         let fleet = self.fleet(&tree)?;
         let variables = self.variables(&tree).await?;
-        let plan = import::plan(&tree, &variables, &fleet)?;
+        let mut plan = import::plan(&tree, &variables, &fleet)?;
+        let mut files = files(&fleet, &plan);
+        // What stays as it was is not taken over, whatever was read.
+        let different = self.different(&files);
+        plan.report.kept(&different);
         let mut view = ImportView::new(&fleet, &self.dir, &plan, next(&plan));
         view.dry_run = self.dry_run;
-        let files = files(&fleet, &plan, &view);
-        view.different = self.different(&files);
+        view.different = different;
+        files.push((REPORT.to_owned(), view.markdown().into_bytes()));
+        view.different.extend(self.different(files.get(files.len() - 1..).unwrap_or_default()));
         if self.dry_run {
             let own = [FLEET_FILE, KEY, TRUST_FILE, ".gitignore"].map(ToOwned::to_owned);
             let names = own.into_iter().chain(files.into_iter().map(|(name, _)| name));
@@ -98,7 +103,8 @@ impl Import {
         Ok(End::Done)
     }
 
-    /// What is imported is only read: neither is the other, nor in it.
+    /// What is imported is only read: the fleet repository is not in it, and it is nowhere in
+    /// the fleet repository where files are written.
     fn refuse_overlap(&self) -> anyhow::Result<()> {
         let from = self.from.canonicalize();
         let from = from.with_context(|| format!("could not read `{}`", self.from.display()))?;
@@ -109,10 +115,25 @@ impl Import {
             Ok(rest) => real.join(rest),
             Err(_) => real,
         });
-        if dir.is_some_and(|dir| dir.starts_with(&from)) {
+        let Some(dir) = dir else { return Ok(()) };
+        if dir.starts_with(&from) {
             return Err(Stopped::failed(
                 format!("`{}` is what is imported, or in it", self.dir.display()),
                 "name another directory with --dir: what is imported stays as it is",
+            )
+            .into());
+        }
+        let inside = from.strip_prefix(&dir).ok();
+        let first = inside.and_then(|inside| inside.components().next());
+        let first = first.map(|first| first.as_os_str().to_string_lossy().into_owned());
+        if let Some(first) = first.filter(|first| OWN.contains(&first.as_str())) {
+            return Err(Stopped::failed(
+                format!(
+                    "`{}` is in {first}/ of `{}`, where the import writes",
+                    self.from.display(),
+                    self.dir.display()
+                ),
+                "name the directory that has hosts/, and another one with --dir",
             )
             .into());
         }
@@ -169,32 +190,35 @@ fn ask(file: &str) -> anyhow::Result<Password> {
     Ok(Password::new(typed.as_bytes())?)
 }
 
-/// All files besides what every fleet has.
-fn files(fleet: &Fleet, plan: &Plan, view: &ImportView) -> Vec<(String, Vec<u8>)> {
+/// All files besides what every fleet has, and besides the report.
+fn files(fleet: &Fleet, plan: &Plan) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<(String, Vec<u8>)> =
         plan.files.iter().map(|(name, bytes)| (name.clone(), bytes.clone())).collect();
-    for (role, system) in &plan.roles {
-        let agent = init_text::agent_example(fleet, role, system);
-        files.push((format!("{HOSTS}/{role}/floe.nix"), agent.into_bytes()));
+    for Planned { role, system, agent, .. } in plan.roles.iter().filter(|it| it.is_agent_ours) {
+        let text = init_text::agent_example(fleet, role, system);
+        files.push((format!("{HOSTS}/{role}/{agent}"), text.into_bytes()));
     }
     let lock = init_text::lock_stub(plan.release.as_deref());
     files.push((LOCK_FILE.to_owned(), lock.into_bytes()));
-    files.push((REPORT.to_owned(), view.markdown().into_bytes()));
     files
 }
+
+/// Directories of a fleet repository that an import writes into.
+const OWN: [&str; 4] = [HOSTS, "keys", "group_vars", "host_vars"];
 
 const REPORT: &str = "import-report.md";
 
 fn next(plan: &Plan) -> Vec<String> {
-    let roles: Vec<&str> = plan.roles.iter().map(|(role, _)| role.as_str()).collect();
-    let role = roles.first().copied().unwrap_or("ROLE");
+    let first = plan.roles.first();
+    let role = first.map_or("ROLE", |planned| planned.role.as_str());
+    let agent = first.map_or("floe.nix", |planned| planned.agent.as_str());
     let release = plan.release.as_ref().map(|release| format!(" (nixos-{release})"));
     let release = release.unwrap_or_default();
     vec![
         format!("read {REPORT}: do what is `not supported`, look at what says `look`"),
         format!("back up {KEY}: who has it decides what your hosts run"),
         format!("pin nixpkgs{release} and the modules of floe in {LOCK_FILE}"),
-        format!("say in {HOSTS}/{role}/floe.nix where the agent's release is"),
+        format!("say in {HOSTS}/{role}/{agent} where the agent's release is"),
         format!("say in {HOSTS}/{role}/host.toml what a healthy host looks like"),
         format!("say in {FLEET_FILE} how hosts reach the control plane, and start it: floe serve"),
         format!("let a machine join: floe hosts token {role} --host local-NAME --out join.toml"),

@@ -1,4 +1,4 @@
-//! The guide's own repository goes through without a hand.
+//! The guide's own repository goes through without a hand, and other people's with a report.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,12 +34,18 @@ async fn imported(
     arguments: &[&str],
     dir: &Path,
 ) -> anyhow::Result<(BTreeMap<String, String>, ImportView)> {
-    let import = import(arguments, dir);
+    planned(import(arguments, dir)).await
+}
+
+async fn planned(import: Import) -> anyhow::Result<(BTreeMap<String, String>, ImportView)> {
     let tree = Tree::read(&import.from)?;
     let fleet = import.fleet(&tree)?;
     let plan = import::plan(&tree, &import.variables(&tree).await?, &fleet)?;
+    let mut files = files(&fleet, &plan);
+    let mut plan = plan;
+    plan.report.kept(&import.different(&files));
     let view = ImportView::new(&fleet, Path::new("fleet"), &plan, next(&plan));
-    let files = files(&fleet, &plan, &view);
+    files.push((REPORT.to_owned(), view.markdown().into_bytes()));
     let text = |(name, bytes)| Ok((name, String::from_utf8(bytes)?));
     Ok((files.into_iter().map(text).collect::<anyhow::Result<_>>()?, view))
 }
@@ -119,4 +125,58 @@ fn what_is_imported_is_not_written_to() {
     assert!(import(&[], &fixture("fossable.org")).refuse_overlap().is_err());
     let dir = tempfile::tempdir().unwrap();
     import(&[], &dir.path().join("new")).refuse_overlap().unwrap();
+}
+
+#[test]
+fn what_is_imported_does_not_lie_where_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, is_refused) in [("hosts", true), ("hosts/www", true), ("keys", true), ("old", false)]
+    {
+        let from = dir.path().join(name);
+        fs::create_dir_all(&from).unwrap();
+        let mut import = import(&[], dir.path());
+        import.from = from;
+        assert_eq!(import.refuse_overlap().is_err(), is_refused, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_there_and_stays_is_not_called_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let role = dir.path().join("hosts/www.fossable.org");
+    fs::create_dir_all(&role).unwrap();
+    fs::write(role.join("configuration.nix"), "{ }").unwrap();
+    let (_, view) = imported(&["--no-vault"], dir.path()).await.unwrap();
+    let of_nix = |finding: &&crate::cli::view::import::FindingView| {
+        finding.text.contains("hosts/www.fossable.org/configuration.nix")
+    };
+    let of_nix: Vec<_> = view.findings.iter().filter(of_nix).collect();
+    assert!(of_nix.len() > 3);
+    for finding in of_nix {
+        assert_eq!(finding.outcome, "look", "{}: {}", finding.what, finding.text);
+        assert!(finding.text.contains("was kept"), "{}", finding.text);
+    }
+}
+
+#[tokio::test]
+async fn what_other_people_have_is_imported_and_every_line_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["web-ami", "inventory-roles", "many-templates"] {
+        let mut import = import(&["--no-vault", "--fleet", "example.org"], dir.path());
+        import.from = fixture("../strangers").join(name);
+        let tree = Tree::read(&import.from).unwrap();
+        let (files, view) = planned(import).await.unwrap();
+        for (file, text) in &files {
+            assert!(!text.contains("glpat"), "{name}: {file}");
+        }
+        // Every file of theirs is told of.
+        for file in tree.names() {
+            assert!(view.findings.iter().any(|finding| finding.file == file), "{name}: {file}");
+        }
+        let text = view.text(Page::endless(floe_proto::time::Timestamp::default()));
+        insta::assert_snapshot!(format!("the_report_of_{name}"), text);
+        let written = files.iter().filter(|(file, _)| file.starts_with("hosts/"));
+        let written: String = written.map(|(file, text)| format!("== {file}\n{text}\n")).collect();
+        insta::assert_snapshot!(format!("the_hosts_of_{name}"), written);
+    }
 }

@@ -35,8 +35,8 @@ pub(super) fn stack(tree: &Tree, name: &str, report: &mut Report) -> Result<Stac
         };
         let parameter = parameter.filter(is_parameter);
         let outcome = match (&parameter, node.text()) {
-            (Some(parameter), _) => Outcome::Taken(format!(
-                "host.toml: [stack]; a deployment gives the image as the parameter `{parameter}`"
+            (Some(parameter), _) => Outcome::into_host_file(&format!(
+                "[stack]; a deployment gives the image as the parameter `{parameter}`"
             )),
             (None, Some(image)) => Outcome::Look(format!(
                 "`{image}` is written in, so a new image would never be used: write \

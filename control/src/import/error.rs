@@ -16,12 +16,14 @@ pub enum Error {
         source: io::Error,
     },
     /// It is too large to be what it should be.
-    #[error("`{}` has more than {most} files", path.display())]
+    #[error("{what} has more than {most} {of_what}")]
     TooMuch {
-        /// The directory.
-        path: PathBuf,
-        /// How many there may be.
+        /// What is too large, with the file in backticks.
+        what: String,
+        /// How much there may be.
         most: usize,
+        /// Of what: files, tasks, bytes.
+        of_what: &'static str,
     },
     /// It is neither a Packer template nor anything else that HCL can be.
     #[error("`{file}` line {line} is no HCL: {said}")]
@@ -64,11 +66,17 @@ pub enum Error {
 }
 
 impl Error {
+    pub(super) fn too_much(what: impl Into<String>, most: usize, of_what: &'static str) -> Self {
+        Self::TooMuch { what: what.into(), most, of_what }
+    }
+
     /// What the operator can do next.
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Read { .. } => "name a directory that you can read",
-            Self::TooMuch { .. } => "name the directory that has hosts/, not one above it",
+            Self::TooMuch { .. } => {
+                "name the directory that has hosts/, not one above it; else import it in parts"
+            }
             Self::Hcl { .. } => "correct it; `packer validate` must accept it, too",
             Self::Yaml { .. } => {
                 "correct it; `ansible-playbook --syntax-check` must accept it, too"

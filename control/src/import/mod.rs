@@ -5,6 +5,7 @@
 //! tree ─▶ packer ────────┐ image, provisioners        ┌─▶ files   hosts/<role>/, group_vars/
 //!     ├─▶ ansible ───────┼─▶ role ─▶ nix ─▶ host_file ┤
 //!     └─▶ cloudformation ┘  what reaches /etc/nixos    └─▶ report  taken | replaced | …
+//!                            and what that names: follow
 //! ```
 //!
 //! Reading comes first and whole; then everything is a function of what was read: no file,
@@ -14,8 +15,11 @@
 mod ansible;
 mod cloudformation;
 mod error;
+mod follow;
 mod host_file;
+mod line;
 mod nix;
+mod own;
 mod packer;
 mod plan;
 mod report;
@@ -28,7 +32,7 @@ mod variables;
 mod yaml;
 
 pub use error::Error;
-pub use plan::{Plan, plan};
-pub use report::{Finding, Outcome, Report};
+pub use plan::{Plan, Planned, plan};
+pub use report::{Finding, Outcome, Report, Target};
 pub use tree::Tree;
 pub use variables::Variables;

@@ -7,26 +7,42 @@ use floe_proto::id::{Fleet, Role};
 use super::ansible;
 use super::cloudformation;
 use super::error::Error;
+use super::follow::follow;
 use super::host_file::{self, HostFile};
+use super::nix;
+use super::own;
 use super::packer::{self, Image, Search, Source};
 use super::report::{Outcome, Report};
 use super::role::{self, RoleFile};
 use super::roles::{self, Found};
-use super::settle::{Settled, settle};
-use super::tree::{Tree, base, parent};
+use super::settle::{ENTRY, Settled, settle};
+use super::tree::{Tree, base, looks_secret, parent};
 use super::variables::{self, Variables};
 
 /// What an import writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The roles, with the Nix systems of their hosts.
-    pub roles: Vec<(Role, String)>,
+    /// The roles, in the order of their names.
+    pub roles: Vec<Planned>,
     /// The files, relative to the fleet repository.
     pub files: BTreeMap<String, Vec<u8>>,
     /// The release of NixOS that images are made from, such as `24.11`.
     pub release: Option<String>,
     /// What became of everything.
     pub report: Report,
+}
+
+/// A role that is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Its name.
+    pub role: Role,
+    /// The Nix system of its hosts.
+    pub system: String,
+    /// The file that makes its machines hosts of the fleet.
+    pub agent: String,
+    /// Whether that file is to be written; else it came with what was imported.
+    pub is_agent_ours: bool,
 }
 
 /// Plans the import of `tree` into the repository of `fleet`.
@@ -45,18 +61,25 @@ pub fn plan(tree: &Tree, variables: &Variables, fleet: &Fleet) -> Result<Plan, E
     let mut stacks = stacks(tree, &found, report)?;
     for found in found {
         let name = found.role.to_string();
-        let files = files(&found, tree, report);
+        let mut files = files(&found, tree, report)?;
         if files.is_empty() && found.image.is_none() {
             continue; // a directory with nothing that describes a machine
         }
-        let settled = settle(&name, files, variables, report);
-        is_whole(&found, report);
         let stack = stacks.remove(&found.role);
+        if let Some(directory) = &found.directory {
+            own::told(&name, directory, tree, report);
+        }
+        let (agent, is_agent_ours) = own::agent(&name, &files, report);
+        follow(&name, &mut files, &agent, tree, report);
+        let files = own::renamed(&name, files, stack.as_ref().map(|(name, ..)| name), report);
+        let settled = settle(&name, files, &agent, variables, report);
+        is_whole(&found, report);
+        is_nixos(&found, report);
         let system = system(&found, report);
         taken.extend(of_role(&found, &system, settled, stack));
         let release = found.image.as_ref().and_then(release);
         plan.release = plan.release.or(release);
-        plan.roles.push((found.role, system));
+        plan.roles.push(Planned { role: found.role, system, agent, is_agent_ours });
     }
     if plan.roles.is_empty() {
         return Err(Error::NoRole { directory: tree.name().to_owned() });
@@ -66,14 +89,18 @@ pub fn plan(tree: &Tree, variables: &Variables, fleet: &Fleet) -> Result<Plan, E
         plan.files.entry(name).or_insert(bytes);
     }
     leftovers(tree, report);
-    report.sort();
+    plan.report = plan.report.sorted()?;
     Ok(plan)
 }
 
 /// The files of a role: what is brought to its machines, or what lies in its directory.
-fn files(found: &Found, tree: &Tree, report: &mut Report) -> BTreeMap<String, RoleFile> {
+fn files(
+    found: &Found,
+    tree: &Tree,
+    report: &mut Report,
+) -> Result<BTreeMap<String, RoleFile>, Error> {
     let name = found.role.as_str();
-    let mut files = role::files(name, &found.puts, tree, report);
+    let mut files = role::files(name, &found.puts, tree, report)?;
     let directory = found.directory.as_deref();
     if let Some(directory) = directory.filter(|_| !files.contains_key(ENTRY)) {
         for path in tree.below(directory).filter(|path| path.ends_with(".nix")) {
@@ -84,9 +111,10 @@ fn files(found: &Found, tree: &Tree, report: &mut Report) -> BTreeMap<String, Ro
             }
             let bytes = tree.bytes(path).unwrap_or_default().to_vec();
             let origin = (path.to_owned(), 1);
-            // Nothing says how it is brought to the machine.
-            let is_template = str::from_utf8(&bytes).is_ok_and(|text| text.contains("{{"));
-            let outcome = Outcome::Taken(format!("hosts/{name}/{inside}"));
+            // Nothing says how it is brought to the machine: what Nix can read is no template.
+            let is_template = str::from_utf8(&bytes).is_ok_and(nix::is_template);
+            let to = format!("hosts/{name}/{inside}");
+            let outcome = Outcome::into_file(&to, to.clone());
             report.add((path, None), base(path), outcome);
             files.insert(inside.to_owned(), RoleFile { bytes, is_template, origin });
         }
@@ -99,7 +127,7 @@ fn files(found: &Found, tree: &Tree, report: &mut Report) -> BTreeMap<String, Ro
         ));
         report.add((&place, None), ENTRY, outcome);
     }
-    files
+    Ok(files)
 }
 
 /// The files that a role becomes, relative to the repository.
@@ -143,6 +171,23 @@ fn is_whole(found: &Found, report: &mut Report) {
     }
 }
 
+/// An image that is looked for by a name without NixOS in it cannot run what floe builds.
+fn is_nixos(found: &Found, report: &mut Report) {
+    let Some(Source::Search(search)) = found.image.as_ref().and_then(|it| it.source.as_ref())
+    else {
+        return;
+    };
+    let name = search.filters.get("name");
+    if let Some(name) = name.filter(|name| !name.to_lowercase().contains("nixos")) {
+        let outcome = Outcome::Look(format!(
+            "`{name}` does not say that it is NixOS, and hosts run nothing else: NixOS's own images \
+             are `nixos/…` of the owner 427812963091"
+        ));
+        let place = found.directory.clone().unwrap_or_else(|| format!("hosts/{}", found.role));
+        report.add((&place, None), "[image.source_ami_filter]", outcome);
+    }
+}
+
 type Stacks = BTreeMap<Role, (String, Vec<u8>, Option<String>)>;
 
 /// The CloudFormation template of each role: its name there, its bytes, its parameter.
@@ -152,7 +197,8 @@ fn stacks(tree: &Tree, found: &[Found], report: &mut Report) -> Result<Stacks, E
     for name in names {
         let inside = found.iter().find(|found| {
             let directory = found.directory.as_deref().filter(|directory| !directory.is_empty());
-            directory.is_some_and(|directory| name.starts_with(&format!("{directory}/")))
+            let inside = directory.and_then(|directory| name.strip_prefix(directory));
+            inside.is_some_and(|inside| inside.starts_with('/'))
         });
         let only = if let [only] = found { Some(only) } else { None };
         let Some(owner) = inside.or(only) else {
@@ -171,7 +217,8 @@ fn stacks(tree: &Tree, found: &[Found], report: &mut Report) -> Result<Stacks, E
         } else {
             let bytes = tree.bytes(name).unwrap_or_default().to_vec();
             stacks.insert(owner.role.clone(), (to.to_owned(), bytes, stack.image_parameter));
-            Outcome::Taken(format!("hosts/{}/{to}, as it is; host.toml: [stack]", owner.role))
+            let to = format!("hosts/{}/{to}", owner.role);
+            Outcome::into_file(&to, format!("{to}, as it is; host.toml: [stack]"))
         };
         report.add((name, None), "CloudFormation template", outcome);
     }
@@ -234,10 +281,6 @@ fn leftovers(tree: &Tree, report: &mut Report) {
             continue;
         }
         let stem = base(name).to_lowercase();
-        let is_password =
-            ["password", "passwd", "vault_pass", "vault-pass", ".pem", "id_rsa", "id_ed25519"]
-                .iter()
-                .any(|word| stem.contains(word));
         let is_about = [
             "readme",
             "license",
@@ -254,7 +297,7 @@ fn leftovers(tree: &Tree, report: &mut Report) {
         .iter()
         .any(|word| stem.starts_with(word))
             || parent(name).starts_with(".github");
-        let outcome = if is_password {
+        let outcome = if looks_secret(name) {
             Outcome::Look("it looks like a secret in the clear; it was not copied".into())
         } else if is_about {
             Outcome::NotNeeded("it describes no machine; copy it yourself".into())
@@ -268,12 +311,13 @@ fn leftovers(tree: &Tree, report: &mut Report) {
     }
 }
 
-/// What `nixos-config` is.
-const ENTRY: &str = "configuration.nix";
-
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "plan_strangers_tests.rs"]
+mod strangers_tests;
 
 #[cfg(test)]
 #[path = "plan_broken_tests.rs"]

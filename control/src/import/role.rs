@@ -2,8 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::error::Error;
 use super::report::{Outcome, Report};
 use super::tree::{Tree, base};
+
+/// More than is brought to the machines of any role, each file as often as it is.
+const MOST_FILES: usize = 50_000;
+
+/// The same in bytes.
+const MOST_BYTES: usize = 256 << 20;
 
 /// A file, or a directory, that is brought to the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +43,20 @@ pub(super) struct RoleFile {
     pub(super) origin: (String, usize),
 }
 
+impl RoleFile {
+    /// The line, in the file that it comes from, of a `line` of `text`, which is its own. A text
+    /// of several lines begins on the line after the one that introduces it.
+    pub(super) fn line(&self, text: &str, line: usize) -> usize {
+        let (_, start) = &self.origin;
+        let is_own_file = *start == 1;
+        match (is_own_file, text.contains('\n')) {
+            (true, _) => line,
+            (false, true) => start + line,
+            (false, false) => *start,
+        }
+    }
+}
+
 /// Whether a path on the machine belongs to its configuration.
 pub(super) fn is_nixos(dest: &str) -> bool {
     dest == "/etc/nixos" || dest.starts_with("/etc/nixos/")
@@ -48,7 +69,8 @@ pub(super) fn files(
     puts: &[Put],
     tree: &Tree,
     report: &mut Report,
-) -> BTreeMap<String, RoleFile> {
+) -> Result<BTreeMap<String, RoleFile>, Error> {
+    let (mut count, mut bytes) = (0_usize, 0_usize);
     let mut files: BTreeMap<String, RoleFile> = BTreeMap::new();
     let mut by: BTreeMap<String, (&Put, String)> = BTreeMap::new();
     for put in puts {
@@ -62,6 +84,15 @@ pub(super) fn files(
             continue;
         }
         for (name, file) in brought(put, tree) {
+            // The same directory may be brought many times.
+            (count, bytes) = (count + 1, bytes + file.bytes.len());
+            if count > MOST_FILES {
+                return Err(Error::too_much(format!("the role `{role}`"), MOST_FILES, "files"));
+            }
+            if bytes > MOST_BYTES {
+                let most = MOST_BYTES >> 20;
+                return Err(Error::too_much(format!("the role `{role}`"), most, "MiB of files"));
+            }
             if let Some((before, what)) = by.get(&name).filter(|(before, _)| *before != put) {
                 let outcome = Outcome::NotNeeded(format!(
                     "`{}` line {} replaces it before the machine is done",
@@ -70,7 +101,8 @@ pub(super) fn files(
                 report.replace((&before.file, before.line), what, outcome);
             }
             let what = format!("/etc/nixos/{name}");
-            let outcome = Outcome::Taken(format!("hosts/{role}/{name}"));
+            let to = format!("hosts/{role}/{name}");
+            let outcome = Outcome::into_file(&to, to.clone());
             report.add((&put.file, put.line), &what, outcome.clone());
             if put.file != file.origin.0 {
                 report.add((&file.origin.0, None), base(&file.origin.0), outcome);
@@ -79,7 +111,7 @@ pub(super) fn files(
             files.insert(name, file);
         }
     }
-    files
+    Ok(files)
 }
 
 /// The files of one put, by their paths below `/etc/nixos`.
@@ -158,7 +190,7 @@ mod tests {
             put(From::File("a.nix".into()), "/etc/motd", 3),
         ];
         let mut report = Report::default();
-        let files = files("www", &puts, &tree, &mut report);
+        let files = files("www", &puts, &tree, &mut report).unwrap();
         assert_eq!(files["configuration.nix"].bytes, b"{ }");
         let of = |line| {
             let found = report.findings().iter().find(|it| it.file == "p" && it.line == Some(line));
@@ -175,7 +207,7 @@ mod tests {
         let tree = Tree::of("x", &[("d/a.nix", ""), ("d/b/c.nix", "")]);
         let names = |from: &str, dest: &str| {
             let puts = [put(From::File(from.into()), dest, 1)];
-            let files = files("www", &puts, &tree, &mut Report::default());
+            let files = files("www", &puts, &tree, &mut Report::default()).unwrap();
             files.into_keys().collect::<Vec<_>>()
         };
         assert_eq!(names("d/", "/etc/nixos/"), ["a.nix", "b/c.nix"]);

@@ -1,11 +1,11 @@
 //! Which roles there are: a directory below `hosts/` is one; elsewhere an image, a play for
 //! hosts that nothing else describes, or a directory with a configuration.nix is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use floe_proto::id::{Fleet, Role};
 
-use super::ansible::{self, Inventory, Play};
+use super::ansible::{self, Inventory, Play, Playbooks};
 use super::error::Error;
 use super::packer::{Image, Step, Template};
 use super::report::{Outcome, Report};
@@ -31,7 +31,7 @@ pub(super) fn roles(
     inventory: &Inventory,
     report: &mut Report,
 ) -> Result<Vec<Found>, Error> {
-    let mut roles = Roles(BTreeMap::new());
+    let mut roles = Roles { found: BTreeMap::new(), puts: 0 };
     for name in directories(tree) {
         let directory = format!("hosts/{name}");
         match name.parse() {
@@ -45,31 +45,45 @@ pub(super) fn roles(
             }
         }
     }
-    let playbooks: Vec<&str> =
-        tree.names().filter(|name| ansible::is_playbook(tree, name)).collect();
-    let mut plays: BTreeMap<String, Vec<Play>> = BTreeMap::new();
-    for name in playbooks {
-        plays.insert(name.to_owned(), ansible::plays(tree, name, report)?);
-    }
+    let playbooks = ansible::playbooks(tree, report)?;
+    let mut used = BTreeSet::new();
     for template in templates {
-        of_template(&mut roles, template, &mut plays, report);
+        of_template(&mut roles, template, &playbooks, &mut used, report)?;
     }
     // Those that no image runs; what several import is read where it stands.
-    let mut rest: Vec<Play> = plays.into_values().flatten().collect();
+    let own = playbooks.plays.into_iter().filter(|(name, _)| !playbooks.imported.contains(name));
+    let mut rest: Vec<Play> = own.flat_map(|(_, plays)| plays).collect();
+    rest.retain(|play| !used.contains(&play.file));
     rest.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     rest.dedup();
-    of_plays(&mut roles, rest, inventory, report);
-    if roles.0.is_empty() {
+    of_plays(&mut roles, rest, inventory, report)?;
+    if roles.found.is_empty() {
         of_configurations(&mut roles, tree, fleet, inventory, report);
     }
-    Ok(roles.0.into_values().collect())
+    Ok(roles.found.into_values().collect())
 }
 
-struct Roles(BTreeMap<Role, Found>);
+/// More than is brought to all roles together: a play for all hosts is brought to each.
+const MOST_PUTS: usize = 100_000;
+
+struct Roles {
+    found: BTreeMap<Role, Found>,
+    puts: usize,
+}
 
 impl Roles {
+    /// Brings `puts` to `role`, which is there from now on.
+    fn bring(&mut self, role: Role, puts: Vec<Put>) -> Result<(), Error> {
+        self.puts = self.puts.saturating_add(1 + puts.len());
+        if self.puts > MOST_PUTS {
+            return Err(Error::too_much("what is brought to all roles", MOST_PUTS, "files"));
+        }
+        self.at(role).puts.extend(puts);
+        Ok(())
+    }
+
     fn at(&mut self, role: Role) -> &mut Found {
-        self.0.entry(role.clone()).or_insert_with(|| Found {
+        self.found.entry(role.clone()).or_insert_with(|| Found {
             role,
             directory: None,
             image: None,
@@ -83,7 +97,8 @@ impl Roles {
             path.strip_prefix(directory)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let found = self.0.values().find(|found| found.directory.as_deref().is_some_and(is_inside));
+        let found =
+            self.found.values().find(|found| found.directory.as_deref().is_some_and(is_inside));
         found.map(|found| found.role.clone())
     }
 }
@@ -99,9 +114,10 @@ fn directories(tree: &Tree) -> Vec<String> {
 fn of_template(
     roles: &mut Roles,
     template: Template,
-    plays: &mut BTreeMap<String, Vec<Play>>,
+    playbooks: &Playbooks,
+    used: &mut BTreeSet<String>,
     report: &mut Report,
-) {
+) -> Result<(), Error> {
     // What is put, beside the images that it is put into; of none named, into all.
     let mut puts: Vec<(Vec<String>, Put)> = Vec::new();
     let mut around = roles.around(&template.directory);
@@ -110,32 +126,47 @@ fn of_template(
             Step::Put(put) => puts.push((labels, put)),
             Step::Playbook(name) => {
                 around = around.or_else(|| roles.around(parent(&name)));
-                let found = plays.remove(&name).unwrap_or_default();
-                let found = found.into_iter().flat_map(|play| play.puts);
-                puts.extend(found.map(|put| (labels.clone(), put)));
+                // Other templates may run it, too.
+                for play in playbooks.plays.get(&name).into_iter().flatten() {
+                    used.insert(play.file.clone());
+                    puts.extend(play.puts.iter().map(|put| (labels.clone(), put.clone())));
+                }
+                used.insert(name);
             }
         }
     }
+    let for_image = |label: Option<&str>| {
+        let is_meant = |labels: &[String]| {
+            labels.is_empty() || label.is_none_or(|label| labels.iter().any(|it| it == label))
+        };
+        let meant: Vec<Put> = puts
+            .iter()
+            .filter(|(labels, _)| is_meant(labels))
+            .map(|(_, put)| put.clone())
+            .collect();
+        meant
+    };
     let mut images = template.images.into_iter();
     if let Some(role) = around {
+        let first = match roles.at(role.clone()).image {
+            None => images.next(),
+            Some(_) => None,
+        };
+        let puts = for_image(first.as_ref().map(|image| image.label.as_str()));
+        roles.bring(role.clone(), puts)?;
         let found = roles.at(role);
-        found.puts.extend(puts.into_iter().map(|(_, put)| put));
-        if found.image.is_none() {
-            found.image = images.next();
-        }
+        found.image = found.image.take().or(first);
         for image in images {
             other_image(&template.directory, &image, report);
         }
-        return;
+        return Ok(());
     }
     for image in images {
         let name: String = image.label.to_lowercase().replace('_', "-");
         match name.parse::<Role>() {
             Ok(role) => {
+                roles.bring(role.clone(), for_image(Some(&image.label)))?;
                 let found = roles.at(role);
-                let ours = |labels: &[String]| labels.is_empty() || labels.contains(&image.label);
-                let ours = puts.iter().filter(|(labels, _)| ours(labels));
-                found.puts.extend(ours.map(|(_, put)| put.clone()));
                 if found.image.is_none() {
                     found.image = Some(image);
                 }
@@ -143,6 +174,7 @@ fn of_template(
             Err(_) => other_image(&template.directory, &image, report),
         }
     }
+    Ok(())
 }
 
 fn other_image(directory: &str, image: &Image, report: &mut Report) {
@@ -152,30 +184,48 @@ fn other_image(directory: &str, image: &Image, report: &mut Report) {
     report.add((directory, None), format!("source amazon-ebs {}", image.label), outcome);
 }
 
-fn of_plays(roles: &mut Roles, plays: Vec<Play>, inventory: &Inventory, report: &mut Report) {
+fn of_plays(
+    roles: &mut Roles,
+    plays: Vec<Play>,
+    inventory: &Inventory,
+    report: &mut Report,
+) -> Result<(), Error> {
     let mut of_all = Vec::new();
     for play in plays {
-        let around = roles.around(&play.file);
-        if let Some(role) = around {
-            roles.at(role).puts.extend(play.puts);
+        if let Some(role) = roles.around(&play.file) {
+            roles.bring(role, play.puts)?;
             continue;
         }
-        for name in play.hosts.split([',', ':']).map(str::trim) {
+        let names: BTreeSet<&str> = play.hosts.split([',', ':']).map(str::trim).collect();
+        for name in names {
             match name {
                 "all" | "*" => of_all.push(play.clone()),
-                "localhost" | "127.0.0.1" | "" => {}
-                name => of_pattern(roles, name, &play, inventory, report),
+                "localhost" | "127.0.0.1" | "::1" | "" => of_nobody(&play, report),
+                name => of_pattern(roles, name, &play, inventory, report)?,
             }
         }
     }
-    let names: Vec<Role> = roles.0.keys().cloned().collect();
+    let names: Vec<Role> = roles.found.keys().cloned().collect();
     for play in of_all {
         for role in &names {
-            roles.at(role.clone()).puts.extend(play.puts.clone());
+            roles.bring(role.clone(), play.puts.clone())?;
         }
         if names.is_empty() && !play.puts.is_empty() {
-            of_pattern(roles, "all", &play, inventory, report);
+            of_pattern(roles, "all", &play, inventory, report)?;
         }
+    }
+    Ok(())
+}
+
+/// A play for the machine where Ansible runs.
+fn of_nobody(play: &Play, report: &mut Report) {
+    for put in &play.puts {
+        let outcome = Outcome::NotSupported(
+            "its play is for the machine where Ansible runs, and for no role: copy it to \
+             hosts/<role>/ where it is needed"
+                .into(),
+        );
+        report.add((&put.file, put.line), &put.dest, outcome);
     }
 }
 
@@ -185,8 +235,8 @@ fn of_pattern(
     play: &Play,
     inventory: &Inventory,
     report: &mut Report,
-) {
-    let is_role = |name: &str| roles.0.keys().any(|role| role.as_str() == name);
+) -> Result<(), Error> {
+    let is_role = |name: &str| name.parse().is_ok_and(|role: Role| roles.found.contains_key(&role));
     let members = inventory.groups.get(name).into_iter().flatten();
     let mut meant: Vec<String> = members.filter(|host| is_role(host)).cloned().collect();
     if is_role(name) {
@@ -198,7 +248,7 @@ fn of_pattern(
     }
     for name in meant {
         match name.parse::<Role>() {
-            Ok(role) => roles.at(role).puts.extend(play.puts.clone()),
+            Ok(role) => roles.bring(role, play.puts.clone())?,
             Err(_) => {
                 let outcome = Outcome::NotSupported(format!(
                     "`{name}` is no name of a role; write the files into hosts/<role>/"
@@ -207,6 +257,7 @@ fn of_pattern(
             }
         }
     }
+    Ok(())
 }
 
 /// Where there is nothing but Nix.

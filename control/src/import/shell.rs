@@ -30,7 +30,7 @@ pub(super) fn outcome(command: &str) -> Outcome {
         Outcome::Look(_) => 3,
         Outcome::Replaced(_) => 2,
         Outcome::NotNeeded(_) => 1,
-        Outcome::Taken(_) => 0,
+        Outcome::Taken(_) | Outcome::Written(..) => 0,
     };
     // Of equals, the first.
     let worst = outcomes.reduce(|a, b| if severity(&b) > severity(&a) { b } else { a });
@@ -46,6 +46,9 @@ fn single(command: &str) -> Outcome {
     let program = program.rsplit('/').next().unwrap_or(program);
     let first = arguments.iter().find(|word| !word.starts_with('-')).copied().unwrap_or_default();
     match (program, first) {
+        ("nixos-rebuild", _) if arguments.contains(&"--rollback") => Outcome::Replaced(
+            "going back: the agent does so by itself, and `floe push --revert` for all hosts".into(),
+        ),
         ("nixos-rebuild", "switch" | "boot" | "test" | "build" | "dry-activate" | "dry-build") => {
             Outcome::Replaced("`floe push`: the agent builds, tries, and keeps or goes back".into())
         }
@@ -154,6 +157,7 @@ mod tests {
                 "replaced",
             ),
             ("nix-collect-garbage -d", "replaced"),
+            ("nixos-rebuild switch --rollback", "replaced"),
             ("rm -rf /etc/ec2-metadata /etc/ssh/ssh_host_* /root/.ssh", "replaced"),
             ("rm -rf /srv/data", "not supported"),
             ("rm -rf /root/.ssh /srv/data", "not supported"),

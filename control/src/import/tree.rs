@@ -1,18 +1,25 @@
 //! The repository that is imported, read once: everything else is a function of it.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use walkdir::WalkDir;
 
 use super::error::Error;
 
-/// More than any repository of this kind has.
+/// More than any repository of this kind has, directories and links included.
 const MOST_FILES: usize = 20_000;
 
 /// Longer than anything that is read or copied.
 const MOST_BYTES: u64 = 16 << 20;
+
+/// More than all files of such a repository have together: they are held in memory.
+const MOST_BYTES_OF_ALL: usize = 128 << 20;
+
+/// Deeper than anybody nests directories.
+const DEEPEST: usize = 64;
 
 /// The files of a repository, by their paths in it with `/` between the parts.
 #[derive(Clone, Debug, Default)]
@@ -33,27 +40,38 @@ impl Tree {
         let root = directory.canonicalize().map_err(|source| unreadable(directory, source))?;
         let name = root.file_name().map(|name| name.to_string_lossy().into_owned());
         let mut tree = Self { name: name.unwrap_or_default(), ..Self::default() };
-        let walk = WalkDir::new(&root).sort_by_file_name().into_iter();
+        let too_much = |most, of_what| {
+            Err(Error::too_much(format!("`{}`", directory.display()), most, of_what))
+        };
+        let (mut entries, mut bytes_of_all) = (0_usize, 0_usize);
+        let walk = WalkDir::new(&root).max_depth(DEEPEST + 1).sort_by_file_name().into_iter();
         for entry in walk.filter_entry(|entry| !is_litter(&entry.file_name().to_string_lossy())) {
             let entry = entry.map_err(|error| unreadable(directory, error.into()))?;
             let inside = entry.path().strip_prefix(&root).unwrap_or_else(|_| entry.path());
             let inside = inside.to_string_lossy().into_owned();
+            entries += 1;
+            if entries > MOST_FILES {
+                return too_much(MOST_FILES, "files");
+            }
+            if entry.depth() > DEEPEST {
+                return too_much(DEEPEST, "levels of directories");
+            }
             if entry.file_type().is_dir() {
                 continue;
-            }
-            if tree.files.len() >= MOST_FILES {
-                return Err(Error::TooMuch { path: directory.to_owned(), most: MOST_FILES });
             }
             if !entry.file_type().is_file() {
                 tree.unread.push((inside, "it is a link, or no file"));
                 continue;
             }
-            let length = entry.metadata().map_or(u64::MAX, |metadata| metadata.len());
-            if length > MOST_BYTES {
+            let bytes = read(entry.path()).map_err(|error| unreadable(entry.path(), error))?;
+            let Some(bytes) = bytes else {
                 tree.unread.push((inside, "it is larger than 16 MiB"));
                 continue;
+            };
+            bytes_of_all += bytes.len();
+            if bytes_of_all > MOST_BYTES_OF_ALL {
+                return too_much(MOST_BYTES_OF_ALL >> 20, "MiB of files");
             }
-            let bytes = fs::read(entry.path()).map_err(|error| unreadable(entry.path(), error))?;
             tree.files.insert(inside, bytes);
         }
         Ok(tree)
@@ -65,7 +83,7 @@ impl Tree {
     }
 
     /// The names of all files, in order.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str)
     }
 
@@ -94,8 +112,16 @@ impl Tree {
     /// The files below `directory`, in order.
     pub(super) fn below(&self, directory: &str) -> impl Iterator<Item = &str> {
         let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
-        self.names().filter(move |name| name.starts_with(&prefix))
+        let names = self.files.range(prefix.clone()..).map(|(name, _)| name.as_str());
+        names.take_while(move |name| name.starts_with(&prefix))
     }
+}
+
+/// The bytes of a file; `None` where it is too large.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let length = File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok((length as u64 <= MOST_BYTES).then_some(bytes))
 }
 
 fn is_litter(name: &str) -> bool {
@@ -113,6 +139,13 @@ pub(super) fn parent(name: &str) -> &str {
 /// The last part of a path.
 pub(super) fn base(name: &str) -> &str {
     name.rsplit_once('/').map_or(name, |(_, base)| base)
+}
+
+/// Whether a file called so holds a secret in the clear, as people call such files.
+pub(super) fn looks_secret(name: &str) -> bool {
+    let stem = base(name).to_lowercase();
+    let words = ["password", "passwd", "vault_pass", "vault-pass", ".pem", "id_rsa", "id_ed25519"];
+    words.iter().any(|word| stem.contains(word)) && !stem.ends_with(".pub")
 }
 
 /// `path` as seen from `directory`, without `.` and `..`; `None` where it leads out of the
@@ -143,6 +176,8 @@ impl Tree {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -165,5 +200,21 @@ mod tests {
         assert_eq!(tree.names().collect::<Vec<_>>(), ["a.nix"]);
         assert_eq!(tree.text("a.nix").unwrap(), "{ }\n");
         assert_eq!(tree.unread()[0].0, "b");
+    }
+
+    #[test]
+    fn what_is_too_large_together_or_too_deep_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for number in 0..9 {
+            let file = File::create(root.join(format!("{number}"))).unwrap();
+            file.set_len(MOST_BYTES - 1).unwrap();
+        }
+        let error = Tree::read(root).unwrap_err().to_string();
+        assert!(error.contains("128 MiB of files"), "{error}");
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join("d/".repeat(DEEPEST + 2))).unwrap();
+        let error = Tree::read(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("levels of directories"), "{error}");
     }
 }

@@ -151,8 +151,8 @@ pub(super) fn take(tree: &Tree, report: &mut Report) -> Vec<(String, Vec<u8>)> {
     for name in files(tree) {
         let bytes = tree.bytes(name).unwrap_or_default();
         let outcome = match (is_found(name), crate::vault::is_sealed(bytes)) {
-            (true, true) => Outcome::Taken(format!("{name}, as it is: it stays sealed")),
-            (true, false) => Outcome::Taken(name.to_owned()),
+            (true, true) => Outcome::into_file(name, format!("{name}, as it is: it stays sealed")),
+            (true, false) => Outcome::into_file(name, name.to_owned()),
             (false, _) => Outcome::Look(format!(
                 "copied to {name}; templates and [secrets] see group_vars/all and \
                  host_vars/<role>: move what they need there"

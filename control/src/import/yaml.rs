@@ -18,6 +18,9 @@ const TOO_DEEP: &str = "it is nested too deeply";
 /// More nodes than any file of this kind has, copies by aliases included.
 const MOST_NODES: usize = 200_000;
 
+/// More text than any file of this kind has, copies by aliases included.
+const MOST_BYTES: usize = 64 << 20;
+
 /// One node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Node {
@@ -113,6 +116,9 @@ struct Builder {
     open: Vec<Open>,
     anchors: BTreeMap<usize, Anchored>,
     nodes: usize,
+    bytes: usize,
+    /// What is kept for aliases, whether there are any or not.
+    kept: (usize, usize),
 }
 
 /// A list or a mapping that has not ended.
@@ -121,8 +127,8 @@ struct Open {
     anchor: usize,
     /// The key whose value comes next; in a list there is none.
     key: Option<Key>,
-    /// How many nodes there were before it.
-    before: usize,
+    /// How many nodes and bytes there were before it.
+    before: (usize, usize),
     /// How many levels it has so far.
     levels: usize,
 }
@@ -132,6 +138,7 @@ struct Open {
 struct Anchored {
     node: Node,
     nodes: usize,
+    bytes: usize,
     levels: usize,
 }
 
@@ -140,9 +147,10 @@ impl Builder {
         let tagged = |tag: Option<std::borrow::Cow<'_, Tag>>| tag.map(|tag| shown(&tag));
         match event {
             Event::Scalar(text, _, anchor, tag) => {
+                let bytes = text.len();
                 let node = Node { line, tag: tagged(tag), data: Data::Scalar(text.into_owned()) };
-                self.count(1)?;
-                self.keep(anchor, &node, 1, 0);
+                self.count(1, bytes)?;
+                self.keep(anchor, &node, (1, bytes), 0)?;
                 self.add(node, 0)
             }
             Event::SequenceStart(anchor, tag) => {
@@ -153,8 +161,9 @@ impl Builder {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else { return Ok(()) };
-                let nodes = self.nodes.saturating_sub(open.before);
-                self.keep(open.anchor, &open.node, nodes, open.levels);
+                let (nodes, bytes) = open.before;
+                let own = (self.nodes.saturating_sub(nodes), self.bytes.saturating_sub(bytes));
+                self.keep(open.anchor, &open.node, own, open.levels)?;
                 self.add(open.node, open.levels)
             }
             Event::Alias(anchor) => {
@@ -164,7 +173,7 @@ impl Builder {
                 if self.open.len() + anchored.levels > DEEPEST {
                     return Err(TOO_DEEP);
                 }
-                self.count(anchored.nodes)?;
+                self.count(anchored.nodes, anchored.bytes)?;
                 self.add(anchored.node, anchored.levels)
             }
             Event::Nothing
@@ -179,22 +188,33 @@ impl Builder {
         if self.open.len() >= DEEPEST {
             return Err(TOO_DEEP);
         }
-        let before = self.nodes;
-        self.count(1)?;
+        let before = (self.nodes, self.bytes);
+        self.count(1, 0)?;
         self.open.push(Open { node, anchor, key: None, before, levels: 1 });
         Ok(())
     }
 
-    fn count(&mut self, nodes: usize) -> Result<(), &'static str> {
+    fn count(&mut self, nodes: usize, bytes: usize) -> Result<(), &'static str> {
         self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > MOST_NODES { Err("it has too many nodes") } else { Ok(()) }
+        self.bytes = self.bytes.saturating_add(bytes);
+        bounded(self.nodes, self.bytes)
     }
 
-    fn keep(&mut self, anchor: usize, node: &Node, nodes: usize, levels: usize) {
+    fn keep(
+        &mut self,
+        anchor: usize,
+        node: &Node,
+        (nodes, bytes): (usize, usize),
+        levels: usize,
+    ) -> Result<(), &'static str> {
         // The parser numbers anchors from 1.
-        if anchor > 0 {
-            self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, levels });
+        if anchor == 0 {
+            return Ok(());
         }
+        self.kept = (self.kept.0.saturating_add(nodes), self.kept.1.saturating_add(bytes));
+        bounded(self.kept.0, self.kept.1)?;
+        self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, bytes, levels });
+        Ok(())
     }
 
     fn add(&mut self, node: Node, levels: usize) -> Result<(), &'static str> {
@@ -215,6 +235,14 @@ impl Builder {
             (Data::Scalar(_), _) => {}
         }
         Ok(())
+    }
+}
+
+fn bounded(nodes: usize, bytes: usize) -> Result<(), &'static str> {
+    match (nodes > MOST_NODES, bytes > MOST_BYTES) {
+        (true, _) => Err("it has too many nodes"),
+        (false, true) => Err("it has too much text"),
+        (false, false) => Ok(()),
     }
 }
 
@@ -248,6 +276,8 @@ mod tests {
             bomb += &format!("a{level}: &a{level} [{copies}]\n");
         }
         assert!(document("x", &bomb).unwrap_err().to_string().contains("too many nodes"));
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 99].join(", "));
+        assert!(document("x", &long).unwrap_err().to_string().contains("too much text"));
     }
 
     #[test]

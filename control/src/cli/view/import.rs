@@ -7,7 +7,7 @@ use floe_proto::id::Fleet;
 use serde::Serialize;
 
 use super::{Page, View, printable};
-use crate::import::{Finding, Plan};
+use crate::import::{Finding, Plan, Planned};
 
 /// `floe import`.
 #[derive(Clone, Debug, Serialize)]
@@ -74,10 +74,7 @@ impl ImportView {
             outcome: finding.outcome.word(),
             text: finding.outcome.text().to_owned(),
         };
-        let role = |(role, system): &(floe_proto::id::Role, String)| RoleView {
-            role: role.to_string(),
-            system: system.clone(),
-        };
+        let role = |it: &Planned| RoleView { role: it.role.to_string(), system: it.system.clone() };
         let findings: Vec<FindingView> = plan.report.findings().iter().map(finding).collect();
         let count = |word| findings.iter().filter(|finding| finding.outcome == word).count();
         Self {

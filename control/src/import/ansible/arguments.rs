@@ -1,5 +1,6 @@
 //! The arguments of a module, in each of the ways that Ansible lets people write them.
 
+use crate::import::line;
 use crate::import::yaml::{Data, Node};
 
 /// The arguments of one task.
@@ -20,7 +21,7 @@ impl Arguments {
                 arguments.free = Some(text.clone());
             }
             Data::Scalar(text) => {
-                for word in words(text) {
+                for word in line::words(text) {
                     match word.split_once('=') {
                         Some((key, value)) => {
                             arguments.named.push((key.to_owned(), node.line, value.to_owned()));
@@ -68,35 +69,6 @@ impl Arguments {
 /// Modules whose one argument is a command line.
 pub(super) fn takes_a_command(module: &str) -> bool {
     matches!(module, "shell" | "command" | "raw" | "script" | "win_shell" | "win_command")
-}
-
-/// The words of a line; quotes keep one together.
-fn words(text: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
-    let mut braces = 0_usize;
-    for char in text.chars() {
-        match (char, quote) {
-            ('"' | '\'', None) => quote = Some(char),
-            (char, Some(open)) if char == open => quote = None,
-            (char, None) if char.is_whitespace() && braces == 0 => {
-                if !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-            }
-            (char, _) => {
-                match char {
-                    '{' => braces += 1,
-                    '}' => braces = braces.saturating_sub(1),
-                    _ => {}
-                }
-                word.push(char);
-            }
-        }
-    }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
 }
 
 #[cfg(test)]

@@ -4,15 +4,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::import::error::Error;
-use crate::import::report::{Outcome, Report};
+use crate::import::line;
+use crate::import::report::{Outcome, Report, SENSITIVE};
 use crate::import::tree::{Tree, base, parent};
 use crate::import::yaml::{self, Node};
+
+/// Deeper than groups of groups go.
+const MOST_LEVELS: usize = 64;
+
+/// More than fleets have, each host counted in each of its groups.
+const MOST_MEMBERS: usize = 100_000;
+
+/// More than a range of names has.
+const MOST_OF_A_RANGE: u32 = 1_000;
 
 /// Hosts, and the groups that they are in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::import) struct Inventory {
     pub(in crate::import) hosts: BTreeSet<String>,
     pub(in crate::import) groups: BTreeMap<String, BTreeSet<String>>,
+    /// How many there are, each in each place where it is said.
+    members: usize,
 }
 
 /// Reads every inventory of the repository.
@@ -45,14 +57,22 @@ pub(in crate::import) fn inventory(tree: &Tree, report: &mut Report) -> Result<I
         );
         report.add((name, None), "inventory", outcome);
     }
-    // Groups of groups; a circle adds nothing after as many rounds as there are.
-    for _ in 0..children.len().min(64) {
+    // Groups of groups; a circle adds nothing after as many rounds as there are levels.
+    for _ in 0..MOST_LEVELS {
+        let before: usize = inventory.groups.values().map(BTreeSet::len).sum();
         for (parent, child) in &children {
             let hosts = inventory.groups.get(child).cloned().unwrap_or_default();
             inventory.groups.entry(parent.clone()).or_default().extend(hosts);
         }
+        let now: usize = inventory.groups.values().map(BTreeSet::len).sum();
+        if now.max(inventory.members) > MOST_MEMBERS {
+            return Err(Error::too_much("the inventory", MOST_MEMBERS, "hosts in groups"));
+        }
+        if now == before {
+            return Ok(inventory);
+        }
     }
-    Ok(inventory)
+    Err(Error::too_much("the inventory", MOST_LEVELS, "levels of groups"))
 }
 
 fn is_inventory(name: &str) -> bool {
@@ -117,9 +137,9 @@ fn of_ini(
     report: &mut Report,
 ) {
     let (mut group, mut kind) = ("ungrouped".to_owned(), String::new());
-    for (line, text) in (1..).zip(text.lines()) {
-        let text = text.split(" #").next().unwrap_or_default().trim();
-        if text.is_empty() || text.starts_with(['#', ';']) {
+    for (number, text) in (1..).zip(text.lines()) {
+        let text = line::without_comment(text).trim();
+        if text.is_empty() || text.starts_with(';') {
             continue;
         }
         if let Some(section) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
@@ -128,29 +148,61 @@ fn of_ini(
             inventory.groups.entry(group.clone()).or_default();
             continue;
         }
-        let mut words = text.split_whitespace();
+        // Values may have spaces, in quotes, and those are nobody's business.
+        let mut words = line::words(text).into_iter();
         let Some(first) = words.next() else { continue };
         match kind.as_str() {
             "vars" => {
                 let name = text.split('=').next().unwrap_or_default().trim();
-                variable(file, line, &group, name, report);
+                variable(file, number, &group, name, report);
             }
-            "children" => children.push((group.clone(), first.to_owned())),
+            "children" => children.push((group.clone(), first)),
             _ => {
-                add_host(inventory, &group, first);
-                told_host(file, line, first, report);
+                add_host(inventory, &group, &first);
+                told_host(file, number, &first, report);
                 for word in words {
-                    let name = word.split('=').next().unwrap_or_default();
-                    variable(file, line, first, name, report);
+                    match word.split_once('=') {
+                        Some((name, _)) => variable(file, number, &first, name, report),
+                        None => {
+                            let outcome = Outcome::NotSupported(
+                                "a word that is no `name=value`: a value with spaces stands in \
+                                 quotes"
+                                    .into(),
+                            );
+                            let what = format!("{first}: {SENSITIVE}");
+                            report.add((file, number), what, outcome);
+                        }
+                    }
                 }
             }
         }
     }
 }
 
-fn add_host(inventory: &mut Inventory, group: &str, host: &str) {
-    inventory.hosts.insert(host.to_owned());
-    inventory.groups.entry(group.to_owned()).or_default().insert(host.to_owned());
+fn add_host(inventory: &mut Inventory, group: &str, pattern: &str) {
+    let hosts = range(pattern);
+    inventory.members = inventory.members.saturating_add(hosts.len());
+    // There is an error once everything was read.
+    let hosts = hosts.into_iter().filter(|_| inventory.members <= MOST_MEMBERS);
+    for host in hosts.collect::<Vec<_>>() {
+        inventory.hosts.insert(host.clone());
+        inventory.groups.entry(group.to_owned()).or_default().insert(host);
+    }
+}
+
+/// The hosts of `web-[01:12].a.org`; anything else is one host (Ansible's page "How to build your
+/// inventory", section "Adding ranges of hosts").
+fn range(pattern: &str) -> Vec<String> {
+    let parts = || {
+        let (before, rest) = pattern.split_once('[')?;
+        let (inside, after) = rest.split_once(']')?;
+        let (from, to) = inside.split_once(':')?;
+        let (first, last) = (from.parse::<u32>().ok()?, to.parse::<u32>().ok()?);
+        let is_short = last.checked_sub(first)? < MOST_OF_A_RANGE;
+        let host = |number: u32| format!("{before}{number:0width$}{after}", width = from.len());
+        is_short.then(|| (first..=last).map(host).collect())
+    };
+    parts().unwrap_or_else(|| vec![pattern.to_owned()])
 }
 
 fn told_host(file: &str, line: usize, host: &str, report: &mut Report) {
@@ -197,6 +249,49 @@ pub(in crate::import) fn configuration(tree: &Tree, report: &mut Report) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_with_spaces_and_quotes_are_one_value_and_not_shown() {
+        let ini = "[web]\nwww ansible_ssh_pass=\"hunter2 is # mine\" note='a b' # why\n\
+                   db ansible_password=hunter2 is mine\n[web:vars]\nmotd = hunter2 or so\n";
+        let mut report = Report::default();
+        inventory(&Tree::of("x", &[("inventory.ini", ini)]), &mut report).unwrap();
+        let what: Vec<&str> = report.findings().iter().map(|it| it.what.as_str()).collect();
+        let expected = [
+            "host www",
+            "www: ansible_ssh_pass",
+            "www: note",
+            "host db",
+            "db: ansible_password",
+            "db: (sensitive)",
+            "web: motd",
+            "inventory",
+        ];
+        assert_eq!(what, expected);
+    }
+
+    #[test]
+    fn a_range_is_all_of_its_hosts() {
+        assert_eq!(range("db-[09:11].a"), ["db-09.a", "db-10.a", "db-11.a"]);
+        for one in ["db", "db-[a:c]", "db-[1:99999999]", "db-[2:1]"] {
+            assert_eq!(range(one), [one]);
+        }
+        let many = "[a]\n".to_owned() + &"x[1:1000]\n".repeat(200);
+        let found = inventory(&Tree::of("x", &[("inventory.ini", &many)]), &mut Report::default());
+        assert!(found.unwrap_err().to_string().contains("hosts in groups"));
+    }
+
+    #[test]
+    fn groups_that_are_each_others_end() {
+        let ini = "[a]\nwww\n[a:children]\nb\n[b:children]\na\n";
+        let found = inventory(&Tree::of("x", &[("inventory.ini", ini)]), &mut Report::default());
+        assert!(found.unwrap().groups["b"].contains("www"));
+        let deep: String =
+            (0..100).map(|n| format!("[g{n}:children]\ng{}\n", n + 1)).rev().collect();
+        let deep = format!("{deep}[g100]\nwww\n");
+        let found = inventory(&Tree::of("x", &[("inventory.ini", &deep)]), &mut Report::default());
+        assert!(found.is_ok() || found.unwrap_err().to_string().contains("levels"));
+    }
 
     #[test]
     fn both_ways_of_writing_say_the_same() {

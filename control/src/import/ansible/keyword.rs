@@ -1,20 +1,17 @@
-//! What becomes of the keywords of plays and tasks (Ansible's page "Playbook Keywords").
+//! What becomes of the keywords of plays and tasks (Ansible's page "Playbook Keywords"). Those
+//! that say when a task runs are in [`super::runs`].
 
 use crate::import::report::Outcome;
 
 /// Of a task, whatever its module; `None` where the key is no keyword.
 pub(super) fn of_task(key: &str) -> Option<Outcome> {
     let outcome = match key {
-        "when" => Outcome::NotSupported(
-            "the task was read as if the condition held; say it in configuration.nix, or make a \
-             role of the hosts that differ"
-                .into(),
-        ),
         "become" | "become_user" | "become_method" | "become_flags" | "become_exe" => {
             Outcome::NotNeeded("the agent runs as root".into())
         }
-        "connection" | "remote_user" | "port" | "delegate_to" | "delegate_facts"
-        | "local_action" => Outcome::NotNeeded("nothing connects to a host".into()),
+        "connection" | "remote_user" | "port" | "delegate_to" | "delegate_facts" => {
+            Outcome::NotNeeded("nothing connects to a host".into())
+        }
         "register" | "changed_when" | "failed_when" | "ignore_errors" | "until" | "retries"
         | "delay" | "any_errors_fatal" | "ignore_unreachable" | "async" | "poll" | "timeout" => {
             Outcome::Replaced(

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! ansible.cfg, inventory ─▶ inventory ─▶ groups and hosts
-//! playbooks ─▶ playbook ─▶ task ─▶ what reaches the machine (role::Put)
-//!                           └─▶ module: what becomes of every other task
+//! playbooks ─▶ playbook ─▶ walk ─▶ task ─▶ what reaches the machine (role::Put)
+//!               whether it runs: runs ┘ └─▶ module: what becomes of every other task
 //! ```
 
 mod arguments;
@@ -11,8 +11,11 @@ mod inventory;
 mod keyword;
 mod module;
 mod playbook;
+mod runs;
+mod search;
 mod task;
+mod walk;
 mod words;
 
 pub(super) use inventory::{Inventory, configuration, inventory};
-pub(super) use playbook::{Play, is_playbook, plays};
+pub(super) use playbook::{Play, Playbooks, playbooks};

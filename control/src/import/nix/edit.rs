@@ -1,22 +1,30 @@
 //! Changes a Nix file in exact places: options that hold a secret are told a file instead,
 //! and the agent's module is imported.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use minijinja::Environment;
 
+use super::lex::{Reading, Tokens};
+use super::module::{self, Import};
 use super::option;
-use super::places::{Kind, Places};
+use super::places::{Assigned, Jinja, Kind};
 use super::scan::scan;
 
 /// A file after it was changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::import) struct Edited {
     pub(in crate::import) text: String,
     /// Options that are told a file now.
     pub(in crate::import) secrets: Vec<SecretOf>,
     /// Jinja that is left, with its line.
     pub(in crate::import) templates: Vec<TemplateOf>,
-    /// Whether `./floe.nix` is imported, where that was asked for.
-    pub(in crate::import) is_imported: bool,
+    /// What looks like Jinja in a file that nothing renders, with its line.
+    pub(in crate::import) literal: Vec<TemplateOf>,
+    /// Whether the agent's file is imported, where that was asked for; else where `imports`
+    /// stands, if it does.
+    pub(in crate::import) is_imported: Result<(), Option<usize>>,
 }
 
 /// What an option held.
@@ -45,111 +53,147 @@ pub(in crate::import) struct TemplateOf {
     pub(in crate::import) variables: Option<Vec<String>>,
 }
 
+/// More Jinja than people write into one file.
+const MOST_JINJA: usize = 2_000;
+
+/// More secrets than a role has; what is left stays a template, and is told of.
+const MOST_SECRETS: usize = 1_000;
+
 /// Changes `text`. `named` are the secrets that the role has already: the same value keeps
-/// its name, another gets another.
+/// its name, another gets another. `agent` is what an entry is to import, such as `./floe.nix`.
+/// `None` where it is longer, or has more Jinja, than anybody can look at.
 pub(in crate::import) fn edited(
     text: &str,
     is_template: bool,
-    is_entry: bool,
+    agent: Option<&str>,
     named: &mut Vec<(String, String)>,
-) -> Edited {
-    let places = scan(text);
-    let mut edits: Vec<(std::ops::Range<usize>, String)> = Vec::new();
-    let mut edited = Edited::default();
+) -> Option<Edited> {
+    let tokens = Tokens::of(text, if is_template { Reading::Template } else { Reading::Nix });
+    if Tokens::is_too_long(text) {
+        return None;
+    }
+    let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+    let mut edited = Edited {
+        text: String::new(),
+        secrets: Vec::new(),
+        templates: Vec::new(),
+        literal: Vec::new(),
+        is_imported: Ok(()),
+    };
     if is_template {
+        let places = scan(text, &tokens);
+        if places.jinja.len() > MOST_JINJA {
+            return None;
+        }
+        // What a loop goes through is no variable, and means nothing outside of it.
+        let bound = bound(text, &places.jinja);
+        let is_known = |names: &Vec<String>| {
+            let root = |name: &String| bound.contains(name.split('.').next().unwrap_or_default());
+            !names.iter().any(root)
+        };
         for option in &places.options {
-            let Some((file_option, owner)) = option::with_file(&option.path) else { continue };
-            let jinja = places.jinja.iter().find(|jinja| {
-                option.value.contains(&jinja.range.start) && jinja.kind == Kind::Expression
-            });
-            let Some(jinja) = jinja else { continue };
-            let value = format!("{{{{ {} }}}}", jinja.inner(text));
-            let Some(variables) = variables(&value) else { continue };
-            let name = chosen(&option.path, &value, named);
-            edits.push((option.name.clone(), file_option.to_owned()));
-            edits.push((option.value.clone(), format!("\"/run/floe/secrets/{name}\"")));
-            edited.secrets.push(SecretOf {
-                line: line(text, option.name.start),
-                option: option.path.join("."),
-                file_option: file_option.to_owned(),
-                name,
-                owner: owner.to_owned(),
-                value,
-                variables,
-            });
+            let secret = secret(text, option, &places.jinja, is_known, named);
+            let Some(secret) = secret else { continue };
+            let path = format!("\"/run/floe/secrets/{}\"", secret.name);
+            edits.push((option.name.clone(), secret.file_option.clone()));
+            edits.push((option.value.clone(), path));
+            edited.secrets.push(secret);
         }
         for jinja in &places.jinja {
             let is_gone = edits.iter().any(|(range, _)| range.contains(&jinja.range.start));
-            if is_gone || jinja.kind == Kind::Comment {
-                continue;
+            if !is_gone && jinja.kind != Kind::Comment {
+                let mut left = left(text, jinja);
+                left.variables = left.variables.filter(is_known);
+                edited.templates.push(left);
             }
-            let shown = text.get(jinja.range.clone()).unwrap_or_default();
-            edited.templates.push(TemplateOf {
-                line: line(text, jinja.range.start),
-                text: shown.to_owned(),
-                variables: match jinja.kind {
-                    Kind::Expression => variables(shown),
-                    Kind::Statement | Kind::Comment => None,
-                },
-            });
         }
         // A comment of Jinja must be taken away by somebody.
-        let is_left = !edited.templates.is_empty();
-        let comments = places.jinja.iter().filter(|jinja| jinja.kind == Kind::Comment);
-        if !is_left {
+        if edited.templates.is_empty() {
+            let comments = places.jinja.iter().filter(|jinja| jinja.kind == Kind::Comment);
             edits.extend(comments.map(|jinja| (jinja.range.clone(), String::new())));
         }
+    } else {
+        let as_template = scan(text, &Tokens::of(text, Reading::Template));
+        let jinja = as_template.jinja.iter().filter(|jinja| jinja.kind == Kind::Expression);
+        let readable = jinja.take(MOST_JINJA).map(|jinja| left(text, jinja));
+        // What other programs fill in, such as `{{ $labels.instance }}`, is no Jinja of Ansible's.
+        edited.literal.extend(readable.filter(|it| it.variables.is_some()));
     }
-    if is_entry {
-        match import(text, &places) {
-            Import::There => edited.is_imported = true,
-            Import::Insert(at, what) => {
-                edits.push((at..at, what));
-                edited.is_imported = true;
+    if let Some(agent) = agent {
+        match module::import(text, &tokens, agent) {
+            Import::There => {}
+            Import::Insert(inserts) => {
+                edits.extend(inserts.into_iter().map(|(at, what)| (at..at, what)));
             }
-            Import::Nowhere => {}
+            Import::Unsure(at) => edited.is_imported = Err(at.map(|at| line(text, at))),
         }
     }
     edited.text = apply(text, edits);
-    edited
+    Some(edited)
 }
 
-enum Import {
-    There,
-    Insert(usize, String),
-    Nowhere,
+/// Whether `text` can be read as Nix only once Jinja has rendered it.
+pub(in crate::import) fn is_template(text: &str) -> bool {
+    Tokens::is_template(text)
 }
 
-/// Where `./floe.nix` is to stand.
-fn import(text: &str, places: &Places) -> Import {
-    if text.contains("./floe.nix") {
-        return Import::There;
+/// What `option` holds, where it is a secret and there is an option that takes a file with it.
+fn secret(
+    text: &str,
+    option: &Assigned,
+    jinja: &[Jinja],
+    is_known: impl Fn(&Vec<String>) -> bool,
+    named: &mut Vec<(String, String)>,
+) -> Option<SecretOf> {
+    let (file_option, owner) = option::with_file(&option.path)?;
+    let is_inside = |jinja: &&Jinja| {
+        option.value.contains(&jinja.range.start) && jinja.kind == Kind::Expression
+    };
+    let jinja = jinja.iter().find(is_inside)?;
+    let value = format!("{{{{ {} }}}}", jinja.inner(text));
+    let variables = variables(&value).filter(is_known)?;
+    if named.len() >= MOST_SECRETS {
+        return None;
     }
-    if !places.is_whole {
-        return Import::Nowhere;
-    }
-    if let Some(end) = places.imports {
-        // A list with a line for each is continued that way.
-        let before = text.get(..end).unwrap_or_default();
-        let last = before.rsplit('\n').next().unwrap_or_default();
-        let is_own_line = last.trim().is_empty() && before.contains('\n');
-        let entry = if is_own_line {
-            let content = before.trim_end();
-            let line = content.rsplit('\n').next().unwrap_or_default();
-            let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
-            return Import::Insert(content.len(), format!("\n{indent}./floe.nix"));
-        } else if before.ends_with(char::is_whitespace) {
-            "./floe.nix "
-        } else {
-            " ./floe.nix"
+    Some(SecretOf {
+        line: line(text, option.name.start),
+        option: option.path.join("."),
+        file_option: file_option.to_owned(),
+        name: chosen(&option.path, &value, named),
+        owner: owner.to_owned(),
+        value,
+        variables,
+    })
+}
+
+/// The names that statements of Jinja declare: `{% for a, b in c %}`, `{% set d = e %}`.
+fn bound(text: &str, jinja: &[Jinja]) -> BTreeSet<String> {
+    let mut names = BTreeSet::from(["loop".to_owned()]);
+    for jinja in jinja.iter().filter(|jinja| jinja.kind == Kind::Statement) {
+        let inner = jinja.inner(text);
+        let (word, rest) = inner.split_once(char::is_whitespace).unwrap_or((inner, ""));
+        let declared = match word {
+            "for" => rest.split(" in ").next().unwrap_or_default(),
+            "set" => rest.split('=').next().unwrap_or_default(),
+            "macro" => rest,
+            _ => continue,
         };
-        return Import::Insert(end, entry.to_owned());
+        let parts = declared.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        names.extend(parts.filter(|part| !part.is_empty()).map(ToOwned::to_owned));
     }
-    // `imports` in a shape that is not understood must not be said twice.
-    let says_imports = text.lines().any(|line| line.trim_start().starts_with("imports"));
-    match places.attributes {
-        Some(at) if !says_imports => Import::Insert(at, "\n  imports = [ ./floe.nix ];".into()),
-        Some(_) | None => Import::Nowhere,
+    names
+}
+
+/// Jinja as it is told of.
+fn left(text: &str, jinja: &Jinja) -> TemplateOf {
+    let shown = text.get(jinja.range.clone()).unwrap_or_default();
+    TemplateOf {
+        line: line(text, jinja.range.start),
+        text: shown.to_owned(),
+        variables: match jinja.kind {
+            Kind::Expression => variables(shown),
+            Kind::Statement | Kind::Comment => None,
+        },
     }
 }
 
@@ -180,7 +224,8 @@ fn line(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or_default().matches('\n').count() + 1
 }
 
-fn apply(text: &str, mut edits: Vec<(std::ops::Range<usize>, String)>) -> String {
+/// `text` with each range replaced; none overlaps another.
+pub(in crate::import) fn apply(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
     edits.sort_by_key(|(range, _)| range.start);
     let (mut out, mut at) = (String::new(), 0);
     for (range, new) in edits {
@@ -198,7 +243,7 @@ mod tests {
     use super::*;
 
     fn edit(text: &str) -> Edited {
-        edited(text, true, true, &mut Vec::new())
+        edited(text, true, Some("./floe.nix"), &mut Vec::new()).unwrap()
     }
 
     #[test]
@@ -216,7 +261,7 @@ mod tests {
             (edited.secrets[0].line, edited.secrets[0].variables.as_slice()),
             (4, &["a.b".to_owned()][..])
         );
-        assert!(edited.templates.is_empty() && edited.is_imported);
+        assert!(edited.templates.is_empty() && edited.is_imported.is_ok());
     }
 
     #[test]
@@ -225,9 +270,18 @@ mod tests {
         let text = "{ users.users.a.hashedPassword = \"{{ x }}\"; \
                       users.extraUsers.a.hashedPassword = \"{{ y }}\"; \
                       users.users.b.hashedPassword = \"{{ x }}\"; }";
-        let names: Vec<String> =
-            edited(text, true, false, &mut named).secrets.into_iter().map(|it| it.name).collect();
+        let edited = edited(text, true, None, &mut named).unwrap();
+        let names: Vec<String> = edited.secrets.into_iter().map(|it| it.name).collect();
         assert_eq!(names, ["a-password", "a-password-2", "a-password"]);
+    }
+
+    #[test]
+    fn what_only_a_loop_knows_is_no_secret_of_its_own() {
+        let text = "{ {% for u in users %} users.users.\"{{ u.name }}\".hashedPassword = \
+                    \"{{ u.hash }}\"; {% endfor %} }";
+        let edited = edit(text);
+        assert!(edited.secrets.is_empty());
+        assert_eq!(edited.templates.len(), 4);
     }
 
     #[test]
@@ -239,22 +293,18 @@ mod tests {
     }
 
     #[test]
-    fn the_agent_is_imported_in_each_shape_or_it_is_said() {
-        let cases = [
-            ("{ }", "{\n  imports = [ ./floe.nix ]; }"),
-            (
-                "{ imports = [\n    ./a.nix\n  ];\n}",
-                "{ imports = [\n    ./a.nix\n    ./floe.nix\n  ];\n}",
-            ),
-            ("{ imports = [ ]; }", "{ imports = [ ./floe.nix ]; }"),
-            ("{ imports = [./a.nix]; }", "{ imports = [./a.nix ./floe.nix]; }"),
-            ("{ imports = [ a ] ++ b; }", "{ imports = [ a ./floe.nix ] ++ b; }"),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(edit(text).text, expected);
-        }
-        for odd in ["import ./x.nix", "{\n  imports = x;\n}", "{ a = "] {
-            assert!(!edit(odd).is_imported, "{odd}");
+    fn jinja_in_comments_is_rendered_too_and_is_told_of() {
+        let edited = edit("{\n  # {% for u in users %}\n  a.{{ u }} = 1;\n  # {% endfor %}\n}\n");
+        let lines: Vec<usize> = edited.templates.iter().map(|it| it.line).collect();
+        assert_eq!(lines, [2, 3, 4]);
+        // `u` is no variable of anybody's.
+        assert_eq!(edited.templates[1].variables, None);
+    }
+
+    #[test]
+    fn where_the_agent_cannot_be_imported_is_said() {
+        for (odd, at) in [("import ./x.nix", None), ("{\n  inherit imports;\n}", Some(2))] {
+            assert_eq!(edit(odd).is_imported, Err(at), "{odd}");
             assert_eq!(edit(odd).text, odd);
         }
     }
@@ -262,13 +312,18 @@ mod tests {
     #[test]
     fn a_file_that_is_no_template_keeps_its_braces() {
         let text = "{ a = \"{{ x }}\"; users.users.a.hashedPassword = \"{{ x }}\"; }";
-        assert_eq!(edited(text, false, false, &mut Vec::new()).text, text);
+        let edited = edited(text, false, None, &mut Vec::new()).unwrap();
+        assert_eq!(edited.text, text);
+        assert_eq!(edited.literal.len(), 2);
+        let alert = "{ a = \"{{ $labels.instance }}\"; }";
+        assert!(super::edited(alert, false, None, &mut Vec::new()).unwrap().literal.is_empty());
     }
 
     proptest! {
         #[test]
         fn no_text_panics(text in "[a-c{}\\[\\]\"'$#%=.; \n]{0,80}|\\PC{0,80}") {
-            edit(&text);
+            edited(&text, true, Some("./floe.nix"), &mut Vec::new());
+            edited(&text, false, Some("./floe.nix"), &mut Vec::new());
         }
     }
 }

@@ -9,12 +9,6 @@ pub(super) struct Places {
     pub(super) options: Vec<Assigned>,
     /// Where Jinja stands, options included; the text is what is between the brackets.
     pub(super) jinja: Vec<Jinja>,
-    /// Before the `]` of the list of `imports`.
-    pub(super) imports: Option<usize>,
-    /// After the `{` of the attributes of the module.
-    pub(super) attributes: Option<usize>,
-    /// Whether every bracket was closed.
-    pub(super) is_whole: bool,
 }
 
 /// An option whose value is exactly one expression.

@@ -2,11 +2,16 @@
 
 use proptest::prelude::*;
 
+use super::super::lex::Reading;
 use super::*;
 
+fn scanned(text: &str) -> Places {
+    scan(text, &Tokens::of(text, Reading::Template))
+}
+
 fn options(text: &str) -> Vec<String> {
-    let places = scan(text);
-    assert!(places.is_whole, "{text}");
+    assert!(Tokens::of(text, Reading::Template).is_whole, "{text}");
+    let places = scanned(text);
     places.options.iter().map(|option| option.path.join(".")).collect()
 }
 
@@ -33,6 +38,7 @@ fn what_is_more_than_one_expression_is_no_such_option() {
         "{ a = \"x{{ x }}\"; }",
         "{ a = \"{{ x }}{{ y }}\"; }",
         "{ a = \"{{ x }}\" + b; }",
+        "{ a = \"{{ x }}\" {{ y }}; }",
         "{ a = f \"{{ x }}\"; }",
         "{ a = [ \"{{ x }}\" ]; }",
         "{ a = ''{{ x }}''; }",
@@ -40,7 +46,7 @@ fn what_is_more_than_one_expression_is_no_such_option() {
     ];
     for text in cases {
         assert!(options(text).is_empty(), "{text}");
-        assert!(!scan(text).jinja.is_empty(), "{text}");
+        assert!(!scanned(text).jinja.is_empty(), "{text}");
     }
 }
 
@@ -50,21 +56,11 @@ fn strings_hide_what_is_in_them() {
     assert_eq!(options(text), ["d"]);
 }
 
-#[test]
-fn the_imports_of_the_module_are_found_and_no_other() {
-    let text = "{ ... }: { a.imports = [ x ]; imports = [ <y> ./z.nix ]; }";
-    assert_eq!(scan(text).imports, text.rfind("]; }"));
-    let without = "{ pkgs, ... }: let a = { b = 1; }; in { c = { }; }";
-    let places = scan(without);
-    let expected = without.find("{ c").map(|at| at + 1);
-    assert_eq!((places.imports, places.attributes), (None, expected));
-}
-
 proptest! {
     #[test]
     fn no_text_panics_or_loops(
         text in "[a-c{}()\\[\\]\"'$#%=.;:*/\\\\ \n]{0,80}|\\PC{0,80}"
     ) {
-        scan(&text);
+        scanned(&text);
     }
 }

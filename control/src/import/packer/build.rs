@@ -1,10 +1,13 @@
 //! `build` of a template: which source is meant, and what its provisioners bring to
 //! `/etc/nixos`.
 
-use super::block::{Attribute, Block};
+use std::collections::BTreeSet;
+
+use super::block::Block;
 use super::evaluate::{Meaning, Scope};
 use super::options;
 use super::source::unknown;
+use super::typed;
 use crate::import::report::{Outcome, Report};
 use crate::import::role::{self, From, Put};
 use crate::import::shell;
@@ -34,13 +37,16 @@ pub(super) fn sources(
     for inner in build.blocks.iter().filter(|inner| inner.kind == "source") {
         named.push((inner.label(0).to_owned(), inner.line));
         for attribute in &inner.attributes {
-            report.add(
-                (&build.file, attribute.line),
-                &attribute.key,
-                Outcome::NotSupported(
+            let outcome = match options::outcome(&attribute.key) {
+                outcome @ (Outcome::NotNeeded(_) | Outcome::Replaced(_)) => outcome,
+                Outcome::Taken(_)
+                | Outcome::Written(..)
+                | Outcome::Look(_)
+                | Outcome::NotSupported(_) => Outcome::NotSupported(
                     "an option for one build only; write it in the source, and import again".into(),
                 ),
-            );
+            };
+            report.add((&build.file, attribute.line), &attribute.key, outcome);
         }
     }
     for (name, line) in named {
@@ -49,7 +55,7 @@ pub(super) fn sources(
         let outcome = match label {
             Some(label) if labels.contains(&label) => {
                 meant.push(label.to_owned());
-                Outcome::Taken("host.toml: [image]".into())
+                Outcome::into_host_file("[image]")
             }
             Some(_) => match labels {
                 [only] => {
@@ -67,7 +73,8 @@ pub(super) fn sources(
         };
         report.add((&build.file, line), format!("sources: {name}"), outcome);
     }
-    meant.dedup();
+    let mut known = BTreeSet::new();
+    meant.retain(|label| known.insert(label.clone()));
     meant
 }
 
@@ -284,7 +291,9 @@ fn playbooks(block: &Block, tree: &Tree, scope: &Scope, report: &mut Report) -> 
                 Outcome::Replaced("`floe hosts`: hosts are those that enrolled".into())
             }
             "extra_arguments" => {
-                arguments(attribute, block, scope, report);
+                let words = scope.elements(&attribute.value);
+                let words = words.iter().map(Meaning::shown).collect();
+                typed::arguments(words, here, report);
                 continue;
             }
             key => options::of_provisioner(key),
@@ -292,58 +301,4 @@ fn playbooks(block: &Block, tree: &Tree, scope: &Scope, report: &mut Report) -> 
         report.add(here, &attribute.key, outcome);
     }
     steps
-}
-
-/// What is typed at `ansible-playbook`.
-fn arguments(attribute: &Attribute, block: &Block, scope: &Scope, report: &mut Report) {
-    let words: Vec<String> = scope.elements(&attribute.value).iter().map(Meaning::shown).collect();
-    let mut words = words.iter().map(String::as_str).peekable();
-    while let Some(word) = words.next() {
-        let (option, mut value) = match word.split_once('=') {
-            Some((option, value)) if option.starts_with("--") => (option, value),
-            _ => (word, ""),
-        };
-        let takes_value = [
-            "--extra-vars",
-            "-e",
-            "--vault-password-file",
-            "--vault-id",
-            "--tags",
-            "-t",
-            "--user",
-            "-u",
-            "--skip-tags",
-            "--limit",
-            "-l",
-            "--forks",
-            "-f",
-            "--scp-extra-args",
-            "--ssh-common-args",
-            "--ssh-extra-args",
-            "--private-key",
-            "--key-file",
-        ];
-        if value.is_empty() && takes_value.contains(&option) {
-            value = words.next().unwrap_or_default();
-        }
-        let outcome = match option {
-            "--vault-password-file" | "--vault-id" | "--ask-vault-pass" | "-J" => {
-                Outcome::Replaced(
-                    "`--vault-password-file`, or a prompt, where floe reads it".into(),
-                )
-            }
-            "--extra-vars" | "-e" if value.trim_start().starts_with("ansible_") => {
-                Outcome::NotNeeded("nothing connects to a host".into())
-            }
-            "--extra-vars" | "-e" => Outcome::NotSupported(
-                "write the variable into group_vars/all, where templates find it".into(),
-            ),
-            "--tags" | "-t" | "--skip-tags" | "--limit" | "-l" => {
-                Outcome::NotSupported("every task of the playbook was read".into())
-            }
-            _ => Outcome::NotNeeded("Ansible is not run".into()),
-        };
-        let what = format!("extra_arguments: {option} {value}");
-        report.add((&block.file, attribute.line), what.trim(), outcome);
-    }
 }

@@ -2,7 +2,8 @@
 //! with their defaults and values, locals, functions. The rest stays as it is written.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use hcl::eval::{Context, Evaluate as _};
 use hcl::expr::{BinaryOperator, ObjectKey, Operation, TraversalOperator};
@@ -10,12 +11,24 @@ use hcl::template::Element;
 use hcl::{Expression, Number, Template, Value};
 
 use super::functions;
+use super::weigh::weight;
+use crate::import::report::SENSITIVE;
 
 /// Longer than any name, filter or configuration of an image.
 const MOST_BYTES: usize = 256 << 10;
 
-/// More steps than any template takes: locals may refer to each other in circles.
-const MOST_STEPS: usize = 50_000;
+/// More than all variables and locals of a directory take together.
+const MOST_BYTES_OF_ALL: usize = 4 << 20;
+
+/// More steps than the templates of a directory take, each evaluated as often as it is named:
+/// locals may refer to each other in circles, and double each time.
+pub(super) const MOST_STEPS: usize = 1_000_000;
+
+/// How many steps it takes to look at an expression whose value is not known.
+const STEPS_OF_A_LOOK: usize = 50;
+
+/// More steps than one expression takes.
+const MOST_STEPS_OF_ONE: usize = 50_000;
 
 /// Deeper than locals refer to locals.
 const DEEPEST: usize = 64;
@@ -53,42 +66,81 @@ pub(super) struct Scope {
     context: Context<'static>,
     variables: BTreeMap<String, Expression>,
     locals: BTreeMap<String, Expression>,
-    steps: Cell<usize>,
+    /// Variables and locals whose values nobody is to see, as `var.x` and `local.y`.
+    sensitive: BTreeSet<String>,
+    /// What is known of them by now.
+    known: BTreeMap<&'static str, hcl::Map<String, Value>>,
+    steps: Rc<Cell<usize>>,
     depth: Cell<usize>,
 }
 
 impl Scope {
+    /// What is among `sensitive`, such as `var.token`, is never known, whatever its value is.
     pub(super) fn new(
-        variables: BTreeMap<String, Expression>,
-        locals: BTreeMap<String, Expression>,
+        mut variables: BTreeMap<String, Expression>,
+        mut locals: BTreeMap<String, Expression>,
+        sensitive: BTreeSet<String>,
     ) -> Self {
+        variables.retain(|name, _| !sensitive.contains(&format!("var.{name}")));
+        locals.retain(|name, _| !sensitive.contains(&format!("local.{name}")));
         let mut context = Context::new();
         functions::declare(&mut context);
-        let mut scope =
-            Self { context, variables, locals, steps: Cell::new(0), depth: Cell::new(0) };
+        let mut scope = Self {
+            context,
+            variables,
+            locals,
+            sensitive,
+            known: BTreeMap::new(),
+            steps: Rc::default(),
+            depth: Cell::new(0),
+        };
         scope.settle();
         scope
+    }
+
+    /// Whether more was to be evaluated than any template has: not everything is known then
+    /// that could be.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.steps.get() > MOST_STEPS
     }
 
     /// Declares what is known, until nothing more becomes known: locals may use locals.
     fn settle(&mut self) {
         let mut known = 0;
-        loop {
-            let of = |named: &BTreeMap<String, Expression>| -> hcl::Map<String, Value> {
+        for _ in 0..DEEPEST {
+            let mut left = MOST_BYTES_OF_ALL;
+            let mut of = |named: &BTreeMap<String, Expression>| -> hcl::Map<String, Value> {
                 let pairs = named.iter().filter_map(|(name, value)| {
-                    self.evaluate(value).map(|value| (name.clone(), value))
+                    let value = self.evaluate(value)?;
+                    match left.checked_sub(size(&value)) {
+                        Some(rest) => left = rest,
+                        None => self.steps.set(MOST_STEPS + 1),
+                    }
+                    (!self.is_exhausted()).then(|| (name.clone(), value))
                 });
                 pairs.collect()
             };
             let (variables, locals) = (of(&self.variables), of(&self.locals));
             let now = variables.len() + locals.len();
-            self.context.declare_var("var", variables);
-            self.context.declare_var("local", locals);
+            self.context.declare_var("var", variables.clone());
+            self.context.declare_var("local", locals.clone());
+            self.known = BTreeMap::from([("var", variables), ("local", locals)]);
             if now <= known {
                 return;
             }
             known = now;
         }
+    }
+
+    /// The value that `path` names, where it is known.
+    pub(super) fn declared(&self, path: &[String]) -> Option<&Value> {
+        let (root, inside) = path.split_first()?;
+        let (name, inside) = inside.split_first()?;
+        let mut value = self.known.get(root.as_str())?.get(name)?;
+        for part in inside {
+            value = value.as_object()?.get(part)?;
+        }
+        Some(value)
     }
 
     /// With one more variable, for what stands in a `dynamic` block.
@@ -99,7 +151,9 @@ impl Scope {
             context,
             variables: self.variables.clone(),
             locals: self.locals.clone(),
-            steps: self.steps.clone(),
+            sensitive: self.sensitive.clone(),
+            known: self.known.clone(),
+            steps: Rc::clone(&self.steps),
             depth: Cell::new(0),
         }
     }
@@ -108,9 +162,9 @@ impl Scope {
     pub(super) fn meaning(&self, expression: &Expression) -> Meaning {
         let (steps, depth) = (self.steps.get(), self.depth.get());
         if steps > MOST_STEPS || depth > DEEPEST {
-            return Meaning::Symbolic(expression.to_string());
+            return self.symbolic(expression);
         }
-        self.steps.set(steps + 1);
+        self.steps.set(steps + STEPS_OF_A_LOOK);
         self.depth.set(depth + 1);
         let meaning = self.meaning_inside(expression);
         self.depth.set(depth);
@@ -128,7 +182,7 @@ impl Scope {
             Expression::Parenthesis(inner) => self.meaning(inner),
             Expression::TemplateExpr(template) => match Template::from_expr(template) {
                 Ok(template) => self.template(&template, expression),
-                Err(_) => Meaning::Symbolic(expression.to_string()),
+                Err(_) => self.symbolic(expression),
             },
             Expression::Null
             | Expression::Bool(_)
@@ -141,9 +195,24 @@ impl Scope {
             | Expression::FuncCall(_)
             | Expression::Conditional(_)
             | Expression::Operation(_)
-            | Expression::ForExpr(_) => Meaning::Symbolic(expression.to_string()),
+            | Expression::ForExpr(_) => self.symbolic(expression),
             // The enum may grow with HCL.
-            _ => Meaning::Symbolic(expression.to_string()),
+            _ => self.symbolic(expression),
+        }
+    }
+
+    /// As it is written; of what nobody is to see, nothing.
+    fn symbolic(&self, expression: &Expression) -> Meaning {
+        let text = expression.to_string();
+        let is_named = |name: &String| {
+            text.match_indices(name.as_str()).any(|(at, _)| {
+                let behind = text.get(at + name.len()..).unwrap_or_default();
+                !behind.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+            })
+        };
+        match self.sensitive.iter().any(is_named) {
+            true => Meaning::Symbolic(SENSITIVE.to_owned()),
+            false => Meaning::Symbolic(text),
         }
     }
 
@@ -236,17 +305,20 @@ impl Scope {
                         Meaning::Symbolic(inner) => text += &format!("${{{inner}}}"),
                     }
                 }
-                Element::Directive(_) => return Meaning::Symbolic(whole.to_string()),
+                Element::Directive(_) => return self.symbolic(whole),
             }
             if text.len() > MOST_BYTES {
-                return Meaning::Symbolic(whole.to_string());
+                return self.symbolic(whole);
             }
         }
         Meaning::Symbolic(text)
     }
 
     /// The value, where everything in it is known.
-    fn evaluate(&self, expression: &Expression) -> Option<Value> {
+    pub(super) fn evaluate(&self, expression: &Expression) -> Option<Value> {
+        if self.is_exhausted() {
+            return None;
+        }
         if let Expression::Operation(operation) = expression
             && let Operation::Binary(binary) = operation.as_ref()
             && is_arithmetic(binary.operator)
@@ -255,15 +327,15 @@ impl Scope {
             let (left, right) = (number(&binary.lhs_expr)?, number(&binary.rhs_expr)?);
             return calculated(left, binary.operator, right).map(Value::Number);
         }
-        if computes(expression, 0) {
-            return None;
-        }
+        let weight = weight(self, expression, MOST_STEPS_OF_ONE);
+        self.steps.set(self.steps.get().saturating_add(weight.unwrap_or(STEPS_OF_A_LOOK)));
+        weight?;
         expression.evaluate(&self.context).ok().filter(|value| size(value) <= MOST_BYTES)
     }
 }
 
 /// `a.b["c"]` as its parts.
-fn path(expression: &Expression) -> Option<Vec<String>> {
+pub(super) fn path(expression: &Expression) -> Option<Vec<String>> {
     let Expression::Traversal(traversal) = expression else { return None };
     let Expression::Variable(root) = &traversal.expr else { return None };
     let mut path = vec![root.as_str().to_owned()];
@@ -280,7 +352,8 @@ fn path(expression: &Expression) -> Option<Vec<String>> {
     Some(path)
 }
 
-fn is_arithmetic(operator: BinaryOperator) -> bool {
+/// Whether `operator` makes a number of numbers.
+pub(super) fn is_arithmetic(operator: BinaryOperator) -> bool {
     use BinaryOperator::{Div, Minus, Mod, Mul, Plus};
     matches!(operator, Plus | Minus | Mul | Div | Mod)
 }
@@ -304,73 +377,15 @@ fn calculated(left: f64, operator: BinaryOperator, right: f64) -> Option<Number>
     Number::from_f64(result)
 }
 
-/// Whether numbers are calculated anywhere inside: the evaluator asserts that results are
-/// finite, which nobody has checked. Only what [`calculated`] does is trusted.
-fn computes(expression: &Expression, depth: usize) -> bool {
-    let inner = |expression: &Expression| computes(expression, depth + 1);
-    if depth > 200 {
-        return true;
-    }
-    match expression {
-        Expression::Null
-        | Expression::Bool(_)
-        | Expression::Number(_)
-        | Expression::String(_)
-        | Expression::Variable(_) => false,
-        Expression::Array(elements) => elements.iter().any(inner),
-        Expression::Object(object) => object.iter().any(|(key, value)| {
-            let computed = match key {
-                ObjectKey::Expression(key) => inner(key),
-                ObjectKey::Identifier(_) => false,
-                // The enum may grow with HCL.
-                _ => true,
-            };
-            computed || inner(value)
-        }),
-        Expression::TemplateExpr(template) => match Template::from_expr(template) {
-            Ok(template) => template.elements().iter().any(|element| match element {
-                Element::Literal(_) => false,
-                Element::Interpolation(interpolation) => inner(&interpolation.expr),
-                // Loops and conditions in texts are rare, and not looked into.
-                Element::Directive(_) => true,
-            }),
-            Err(_) => true,
-        },
-        Expression::Traversal(traversal) => {
-            let index = |operator: &TraversalOperator| matches!(operator, TraversalOperator::Index(index) if inner(index));
-            inner(&traversal.expr) || traversal.operators.iter().any(index)
-        }
-        Expression::FuncCall(call) => call.args.iter().any(inner),
-        Expression::Parenthesis(expression) => inner(expression),
-        Expression::Conditional(conditional) => {
-            inner(&conditional.cond_expr)
-                || inner(&conditional.true_expr)
-                || inner(&conditional.false_expr)
-        }
-        Expression::Operation(operation) => match operation.as_ref() {
-            Operation::Unary(unary) => inner(&unary.expr),
-            Operation::Binary(binary) => {
-                is_arithmetic(binary.operator) || inner(&binary.lhs_expr) || inner(&binary.rhs_expr)
-            }
-        },
-        Expression::ForExpr(each) => {
-            let given = |expression: &Option<Expression>| expression.as_ref().is_some_and(inner);
-            inner(&each.collection_expr)
-                || inner(&each.value_expr)
-                || given(&each.key_expr)
-                || given(&each.cond_expr)
-        }
-        // The enum may grow with HCL.
-        _ => true,
-    }
-}
-
-fn size(value: &Value) -> usize {
+/// What a value takes, in bytes.
+pub(super) fn size(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 8,
-        Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(size).sum(),
-        Value::Object(map) => map.iter().map(|(key, value)| key.len() + size(value)).sum(),
+        Value::String(text) => 8 + text.len(),
+        Value::Array(values) => 8 + values.iter().map(size).sum::<usize>(),
+        Value::Object(map) => {
+            8 + map.iter().map(|(key, value)| key.len() + size(value)).sum::<usize>()
+        }
     }
 }
 

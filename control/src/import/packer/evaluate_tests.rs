@@ -9,7 +9,7 @@ fn scope(variables: &[(&str, &str)], locals: &[(&str, &str)]) -> Scope {
         let pair = |(name, text): &(&str, &str)| ((*name).to_owned(), text.parse().unwrap());
         named.iter().map(pair).collect()
     };
-    Scope::new(of(variables), of(locals))
+    Scope::new(of(variables), of(locals), BTreeSet::new())
 }
 
 fn shown(scope: &Scope, text: &str) -> String {
@@ -57,6 +57,64 @@ fn circles_and_growth_end() {
         names.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
     locals.push(("l40", "\"0123456789\""));
     shown(&scope(&[], &locals), "local.l0");
+}
+
+#[test]
+fn what_grows_is_not_evaluated() {
+    let list = |length: usize| format!("[{}]", vec!["\"x\""; length].join(", "));
+    let long = format!("\"{}\"", "x".repeat(100_000));
+    let (many, few) = (list(1000), list(20));
+    let scope = scope(&[("many", &many), ("few", &few), ("long", &long)], &[]);
+    let cases = [
+        "[for a in var.many : [for b in var.many : [for c in var.many : a]]]",
+        "[for a in var.many : [for b in a.list : b]]",
+        "[for a in concat(var.many, var.many) : [for b in split(\"\", a) : b]]",
+        "replace(var.long, \"\", var.long)",
+        "replace(var.long, \"x\", var.long)",
+        "join(var.long, var.many)",
+        "format(\"%s%s%s%s\", var.long, var.long, var.long, var.long)",
+        "[for a in var.few : var.long]",
+        "\"${1 + 1}\"",
+    ];
+    for text in cases {
+        let meaning = scope.meaning(&text.parse().unwrap());
+        assert!(matches!(meaning, Meaning::Symbolic(_)), "{text}");
+    }
+    let small = "length(flatten([for a in var.few : [for b in var.few : b]]))";
+    assert_eq!(shown(&scope, small), "400");
+    assert!(!scope.is_exhausted());
+}
+
+#[test]
+fn what_never_ends_is_known_to_be_too_much() {
+    let scope = scope(&[("many", &format!("[{}]", vec!["1"; 900].join(", ")))], &[]);
+    let text: Expression = "length([for a in var.many : upper(a)])".parse().unwrap();
+    for _ in 0..5_000 {
+        scope.meaning(&text);
+    }
+    assert!(scope.is_exhausted());
+}
+
+#[test]
+fn what_is_sensitive_is_never_shown() {
+    let of = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), text.parse().unwrap())).collect()
+    };
+    let variables = of(&[("token", "\"hunter2\""), ("token_name", "\"t\"")]);
+    let locals = of(&[("a", "\"x-${var.token}\""), ("b", "upper(local.a)"), ("c", "var.token")]);
+    let scope = Scope::new(variables, locals, BTreeSet::from(["var.token".to_owned()]));
+    let cases = [
+        ("var.token", "(sensitive)"),
+        ("local.c", "(sensitive)"),
+        ("\"${local.a}!\"", "x-${(sensitive)}!"),
+        ("upper(var.token)", "(sensitive)"),
+        ("{ a = var.token }", "(sensitive)"),
+        ("var.token_name", "t"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(shown(&scope, text), expected, "{text}");
+    }
+    assert!(!shown(&scope, "local.b").contains("hunter2"));
 }
 
 #[test]

@@ -7,6 +7,9 @@ use hcl::eval::{Context, Func, FuncArgs, FuncDef, ParamType};
 
 type Answer = Result<Value, String>;
 
+/// Longer than any text of a template; what is put together stops there.
+const MOST_BYTES: usize = 256 << 10;
+
 /// Declares them all.
 pub(super) fn declare(context: &mut Context<'_>) {
     let functions: [(&str, Func); 35] = [
@@ -49,7 +52,9 @@ pub(super) fn declare(context: &mut Context<'_>) {
         }),
         ("distinct", |args| {
             let mut known: Vec<Value> = Vec::new();
-            for value in list(&args, 0)? {
+            let list = list(&args, 0)?;
+            bounded(list.len().saturating_mul(list.len()))?;
+            for value in list {
                 if !known.contains(&value) {
                     known.push(value);
                 }
@@ -172,7 +177,15 @@ fn replace(args: FuncArgs) -> Answer {
     if from.len() > 1 && from.starts_with('/') && from.ends_with('/') {
         return Err("regular expressions are not replaced".into());
     }
+    // One more before, after and between all of it, where nothing is to be replaced.
+    let times =
+        if from.is_empty() { text.chars().count() + 1 } else { text.matches(&from).count() };
+    bounded(times.saturating_mul(to.len()).saturating_add(text.len()))?;
     Ok(text.replace(&from, &to).into())
+}
+
+fn bounded(length: usize) -> Result<(), String> {
+    if length > MOST_BYTES { Err("the text gets too long".into()) } else { Ok(()) }
 }
 
 fn substr(args: FuncArgs) -> Answer {
@@ -183,13 +196,17 @@ fn substr(args: FuncArgs) -> Answer {
 }
 
 fn join(args: FuncArgs) -> Answer {
-    let mut words = Vec::new();
+    let separator = text(&args, 0)?;
+    let (mut words, mut length) = (Vec::new(), 0_usize);
     for value in args.iter().skip(1) {
         for value in value.as_array().ok_or("no list")? {
-            words.push(word(value)?);
+            let word = word(value)?;
+            length = length.saturating_add(word.len() + separator.len());
+            bounded(length)?;
+            words.push(word);
         }
     }
-    Ok(words.join(&text(&args, 0)?).into())
+    Ok(words.join(&separator).into())
 }
 
 /// `%s`, `%d`, `%v`, `%q` and `%%`; widths and the like are not understood.
@@ -199,6 +216,7 @@ fn format(args: FuncArgs) -> Answer {
     let mut out = String::new();
     let mut chars = pattern.chars();
     while let Some(char) = chars.next() {
+        bounded(out.len())?;
         if char != '%' {
             out.push(char);
             continue;

@@ -122,6 +122,11 @@ pub(super) fn old(file: &str, text: &str) -> Result<Option<Block>, Error> {
             let value = expression(node, &upgraded);
             variable.attributes.push(Attribute { line: key.line, key: "default".into(), value });
         }
+        let sensitive = root.get("sensitive-variables").map(Node::words).unwrap_or_default();
+        if sensitive.contains(&key.name.as_str()) {
+            let (line, key) = (key.line, "sensitive".to_owned());
+            variable.attributes.push(Attribute { line, key, value: true.into() });
+        }
         whole.blocks.push(variable);
     }
     let mut build = Block::new(file, builders.line, "build", Vec::new());
@@ -149,7 +154,7 @@ pub(super) fn old(file: &str, text: &str) -> Result<Option<Block>, Error> {
         }
     }
     whole.blocks.push(build);
-    let known = ["builders", "variables", "provisioners", "post-processors"];
+    let known = ["builders", "variables", "sensitive-variables", "provisioners", "post-processors"];
     for (key, node) in root.map().iter().filter(|(key, _)| !known.contains(&key.name.as_str())) {
         let value = expression(node, &upgraded);
         whole.attributes.push(Attribute { line: key.line, key: key.name.clone(), value });
@@ -158,7 +163,7 @@ pub(super) fn old(file: &str, text: &str) -> Result<Option<Block>, Error> {
 }
 
 /// `{{user `x`}}` in the words of HCL; what Packer fills in while it builds stays as it is.
-fn upgraded(text: &str) -> String {
+pub(super) fn upgraded(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! *.pkr.hcl, *.pkr.json, *.json ─▶ block | json ─▶ evaluate ─▶ source ─▶ Image
-//!                                                        └──▶ build ──▶ Step
+//!                               functions, weigh ┘       └──▶ build ──▶ Step
 //! ```
 //!
 //! The files of one directory are read together, as `packer build DIRECTORY` does.
@@ -15,6 +15,8 @@ mod json;
 mod options;
 mod source;
 mod template;
+mod typed;
+mod weigh;
 
 pub(super) use build::Step;
 pub(super) use source::{Image, Search, Source};

@@ -7,7 +7,7 @@ use hcl::Expression;
 use super::block::{Attribute, Block};
 use super::evaluate::{Meaning, Scope};
 use super::options;
-use crate::import::report::{Outcome, Report};
+use crate::import::report::{Outcome, Report, SENSITIVE};
 
 /// The image of a role, as far as Packer says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub(in crate::import) struct Image {
     pub(in crate::import) tags: BTreeMap<String, String>,
     pub(in crate::import) run_tags: BTreeMap<String, String>,
 }
+
+/// More tags than AWS lets an image have.
+const MOST_TAGS: usize = 200;
 
 /// Which image it is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +58,7 @@ pub(super) fn image(block: &Block, data: &[&Block], scope: &Scope, report: &mut 
         let outcome = match kind {
             "source_ami_filter" => {
                 image.source = Some(search(inner, scope, report));
-                Outcome::Taken("host.toml: [image.source_ami_filter]".into())
+                Outcome::into_host_file("[image.source_ami_filter]")
             }
             "tag" => tag(&mut image.tags, "image.tags", inner, scope),
             "run_tag" => tag(&mut image.run_tags, "image.run_tags", inner, scope),
@@ -82,7 +85,7 @@ fn option(
     report: &mut Report,
 ) -> Outcome {
     let meaning = scope.meaning(&attribute.value);
-    let taken = |key: &str| Outcome::Taken(format!("host.toml: {key} in [image]"));
+    let taken = |key: &str| Outcome::into_host_file(&format!("{key} in [image]"));
     match attribute.key.as_str() {
         "ami_name" => name(image, &meaning),
         "instance_type" => known(&mut image.instance_type, &meaning, taken("instance_type")),
@@ -90,7 +93,7 @@ fn option(
         "source_ami" => match source(attribute, data, scope, report) {
             Some(found) => {
                 image.source = Some(found);
-                Outcome::Taken("host.toml: [image.source_ami_filter]".into())
+                Outcome::into_host_file("[image.source_ami_filter]")
             }
             None => unknown(&meaning),
         },
@@ -107,7 +110,7 @@ fn option(
                 };
                 inner.attributes = entries.into_iter().map(of).collect();
                 image.source = Some(search(&inner, scope, report));
-                Outcome::Taken("host.toml: [image.source_ami_filter]".into())
+                Outcome::into_host_file("[image.source_ami_filter]")
             }
             None => unknown(&meaning),
         },
@@ -133,19 +136,33 @@ fn tags(
         }
     }
     if left.is_empty() {
-        Outcome::Taken(format!("host.toml: [{table}]"))
+        Outcome::into_host_file(&format!("[{table}]"))
     } else {
         let left = left.join(", ");
-        Outcome::Look(format!("host.toml: [{table}], without what only a build knows: {left}"))
+        let why = match left.contains(SENSITIVE) {
+            true => "what is marked so, and what only a build knows",
+            false => "what only a build knows",
+        };
+        Outcome::Look(format!("host.toml: [{table}], without {why}: {left}"))
     }
 }
 
 /// The name, in which floe fills in when it is made, and nothing else.
 fn name(image: &mut Image, meaning: &Meaning) -> Outcome {
-    let Meaning::Symbolic(text) = meaning else {
-        image.name = meaning.text();
-        return Outcome::Taken("host.toml: ami_name in [image]".into());
-    };
+    // Packer's own templates, from before HCL, stand in names to this day.
+    let shown = meaning.shown();
+    let text = &super::json::upgraded(&shown);
+    if !text.contains("${") {
+        let Some(known) = meaning.text() else { return unknown(meaning) };
+        let is_template = known.contains("{{");
+        image.name = Some(known);
+        return match is_template {
+            true => Outcome::Look(format!(
+                "host.toml: ami_name in [image], where `{text}` has what only Packer fills in"
+            )),
+            false => Outcome::into_host_file("ami_name in [image]"),
+        };
+    }
     let (mut name, mut rest, mut unknown) = (String::new(), text.as_str(), Vec::new());
     while let Some((before, after)) = rest.split_once("${") {
         name += before;
@@ -159,14 +176,10 @@ fn name(image: &mut Image, meaning: &Meaning) -> Outcome {
         rest = after.get(end + 1..).unwrap_or_default();
     }
     name += rest;
-    if text == &name && text.contains('(') {
-        return self::unknown(meaning); // an expression, and no text around it
-    }
     image.name = Some(name.clone());
     if unknown.is_empty() {
-        return Outcome::Taken(format!(
-            "host.toml: ami_name = \"{name}\" in [image], for `{text}`: floe writes the time its \
-             own way"
+        return Outcome::into_host_file(&format!(
+            "ami_name = \"{name}\" in [image], for `{shown}`: floe writes the time its own way"
         ));
     }
     let unknown = unknown.join("`, `");
@@ -200,9 +213,15 @@ fn known(into: &mut Option<String>, meaning: &Meaning, taken: Outcome) -> Outcom
 }
 
 pub(super) fn unknown(meaning: &Meaning) -> Outcome {
+    let shown = meaning.shown();
+    if shown.contains(SENSITIVE) {
+        return Outcome::NotSupported(format!(
+            "`{shown}`: a value that is marked so is written nowhere; what is secret belongs in \
+             the vault, and into [secrets] of host.toml"
+        ));
+    }
     Outcome::NotSupported(format!(
-        "`{}` is only known in a build; write its value into host.toml",
-        meaning.shown()
+        "`{shown}` is only known in a build; write its value into host.toml"
     ))
 }
 
@@ -277,7 +296,7 @@ fn search(block: &Block, scope: &Scope, report: &mut Report) -> Source {
         let outcome = match left.first() {
             Some(meaning) => unknown(meaning),
             None => {
-                Outcome::Taken(format!("host.toml: {} in [image.source_ami_filter]", attribute.key))
+                Outcome::into_host_file(&format!("{} in [image.source_ami_filter]", attribute.key))
             }
         };
         report.add((&block.file, attribute.line), &attribute.key, outcome);
@@ -300,6 +319,9 @@ fn tag(into: &mut BTreeMap<String, String>, table: &str, block: &Block, scope: &
             let elements = scope.elements(each).into_iter().enumerate();
             elements.map(|(at, meaning)| (at.to_string(), meaning)).collect()
         });
+        if pairs.len() > MOST_TAGS {
+            return Outcome::NotSupported(format!("it makes more than {MOST_TAGS} of them"));
+        }
         for (key, meaning) in pairs {
             let Meaning::Known(value) = meaning else {
                 tags.push(Err(unknown(&meaning)));
@@ -320,7 +342,7 @@ fn tag(into: &mut BTreeMap<String, String>, table: &str, block: &Block, scope: &
         }
     }
     match left {
-        None => Outcome::Taken(format!("host.toml: [{table}]")),
+        None => Outcome::into_host_file(&format!("[{table}]")),
         Some(outcome) if block.kind == "dynamic" => {
             Outcome::Look(format!("host.toml: [{table}], without one: {}", outcome.text()))
         }

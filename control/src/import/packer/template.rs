@@ -1,18 +1,21 @@
 //! The templates of a repository, one for each directory that has any.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hcl::Expression;
 
 use super::block::{self, Block};
 use super::build::{self, Step};
-use super::evaluate::{Meaning, Scope};
+use super::evaluate::{MOST_STEPS, Meaning, Scope};
 use super::json;
 use super::options;
 use super::source::{self, Image};
 use crate::import::error::Error;
-use crate::import::report::{Outcome, Report};
+use crate::import::report::{Outcome, Report, SENSITIVE};
 use crate::import::tree::{Tree, parent};
+
+/// More sources, builds and provisioners than people have in one directory.
+const MOST_BLOCKS: usize = 2_000;
 
 /// What the templates of one directory say.
 #[derive(Clone, Debug)]
@@ -65,8 +68,13 @@ fn template(
     tree: &Tree,
     report: &mut Report,
 ) -> Result<Template, Error> {
-    let scope = scope(&directory, files, tree, report)?;
     let blocks = || files.iter().flat_map(|file| &file.blocks);
+    let inner = blocks().map(|block| 1 + block.blocks.len()).sum::<usize>();
+    if inner > MOST_BLOCKS {
+        let what = format!("the templates in `{directory}/`");
+        return Err(Error::too_much(what, MOST_BLOCKS, "blocks"));
+    }
+    let scope = scope(&directory, files, tree, report)?;
     let data: Vec<&Block> = blocks().filter(|block| block.kind == "data").collect();
     let mut images = Vec::new();
     for block in blocks() {
@@ -74,12 +82,12 @@ fn template(
         let outcome = match (block.kind.as_str(), block.label(0)) {
             ("source", "amazon-ebs") => {
                 images.push(source::image(block, &data, &scope, report));
-                Outcome::Taken("host.toml: [image]".into())
+                Outcome::into_host_file("[image]")
             }
             ("source", kind) => Outcome::NotSupported(format!(
                 "`{kind}`: floe makes images the way amazon-ebs does, and no other"
             )),
-            ("data", "amazon-ami") => Outcome::Taken("host.toml: [image.source_ami_filter]".into()),
+            ("data", "amazon-ami") => Outcome::into_host_file("[image.source_ami_filter]"),
             ("data", _) => {
                 Outcome::NotSupported("what it would answer is only known in a build".into())
             }
@@ -120,6 +128,10 @@ fn template(
         steps.extend(done.map(|step| (images.clone(), step)));
         meant.extend(images);
     }
+    if scope.is_exhausted() {
+        let what = format!("the templates in `{directory}/`");
+        return Err(Error::too_much(what, MOST_STEPS, "steps of evaluation"));
+    }
     let place = |image: &Image| meant.iter().position(|label| *label == image.label);
     images.sort_by_key(|image| place(image).unwrap_or(usize::MAX));
     Ok(Template { directory, images, steps })
@@ -129,11 +141,7 @@ fn template(
 fn unused(data: &[&Block], report: &mut Report) {
     for block in data.iter().filter(|block| block.label(0) == "amazon-ami") {
         for attribute in &block.attributes {
-            let is_told = report
-                .findings()
-                .iter()
-                .any(|finding| finding.file == block.file && finding.line == Some(attribute.line));
-            if !is_told {
+            if !report.knows_line(&block.file, attribute.line) {
                 let outcome = Outcome::NotNeeded("no source refers to it".into());
                 report.add((&block.file, attribute.line), &attribute.key, outcome);
             }
@@ -150,6 +158,7 @@ fn scope(
     report: &mut Report,
 ) -> Result<Scope, Error> {
     let (mut variables, mut locals) = (BTreeMap::new(), BTreeMap::new());
+    let sensitive = sensitive(files);
     let mut without: Vec<(&Block, String)> = Vec::new();
     for block in files.iter().flat_map(|file| &file.blocks) {
         match block.kind.as_str() {
@@ -181,24 +190,42 @@ fn scope(
             _ => {}
         }
     }
-    let given = given(directory, tree, report)?;
+    let given = given(directory, tree, &sensitive, report)?;
     variables.extend(given.iter().map(|(name, value)| (name.clone(), value.clone())));
     without.retain(|(_, name)| !given.contains_key(name));
-    let scope = Scope::new(variables.clone(), locals);
+    let scope = Scope::new(variables.clone(), locals, sensitive.clone());
     for block in files.iter().flat_map(|file| &file.blocks) {
-        declared(block, &variables, &scope, report);
+        declared(block, &variables, &sensitive, &scope, report);
     }
     Ok(scope)
 }
 
-/// What becomes of the declaration of a variable.
-fn declared(
-    block: &Block,
-    variables: &BTreeMap<String, Expression>,
-    scope: &Scope,
-    report: &mut Report,
-) {
-    let outcome = |name: &str| match variables.get(name).map(|value| scope.meaning(value)) {
+/// Variables and locals that say that nobody is to see their values, as `var.x` and `local.y`.
+fn sensitive(files: &[Block]) -> BTreeSet<String> {
+    let blocks = files.iter().flat_map(|file| &file.blocks);
+    let is_marked = |block: &&Block| {
+        let marked = block.attribute("sensitive").map(|it| it.value.clone());
+        marked.is_some_and(|value| value != Expression::Bool(false))
+    };
+    let marked = blocks.filter(is_marked).filter_map(|block| match block.kind.as_str() {
+        "variable" => Some(format!("var.{}", block.label(0))),
+        "local" => Some(format!("local.{}", block.label(0))),
+        _ => None,
+    });
+    marked.collect()
+}
+
+/// What becomes of a value that nobody is to see.
+fn hidden() -> Outcome {
+    Outcome::Look(format!(
+        "{SENSITIVE}: its value is written nowhere; what is secret belongs in the vault, and into \
+         [secrets] of host.toml"
+    ))
+}
+
+/// What becomes of a variable with this value.
+fn of_value(value: Option<Meaning>) -> Outcome {
+    match value {
         Some(Meaning::Known(_)) => Outcome::Replaced("its value, where it is used".into()),
         Some(meaning @ Meaning::Symbolic(_)) => source::unknown(&meaning),
         None => Outcome::NotSupported(
@@ -206,6 +233,20 @@ fn declared(
              default, and import again"
                 .into(),
         ),
+    }
+}
+
+/// What becomes of the declaration of a variable.
+fn declared(
+    block: &Block,
+    variables: &BTreeMap<String, Expression>,
+    sensitive: &BTreeSet<String>,
+    scope: &Scope,
+    report: &mut Report,
+) {
+    let outcome = |name: &str| match sensitive.contains(&format!("var.{name}")) {
+        true => hidden(),
+        false => of_value(variables.get(name).map(|value| scope.meaning(value))),
     };
     match block.kind.as_str() {
         "variable" => {
@@ -245,6 +286,7 @@ fn declared(
 fn given(
     directory: &str,
     tree: &Tree,
+    sensitive: &BTreeSet<String>,
     report: &mut Report,
 ) -> Result<BTreeMap<String, Expression>, Error> {
     let beside = |name: &&str| parent(name) == directory || parent(name).is_empty();
@@ -263,7 +305,9 @@ fn given(
             false => block::parse(name, &text)?,
         };
         for attribute in block.attributes {
+            let is_hidden = sensitive.contains(&format!("var.{}", attribute.key));
             let outcome = match is_auto(name) {
+                _ if is_hidden => hidden(),
                 true => Outcome::Replaced("its value, where it is used".into()),
                 false => Outcome::Look(
                     "taken for the variable's value: Packer does so only with -var-file".into(),
