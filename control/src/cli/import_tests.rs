@@ -90,22 +90,27 @@ async fn what_is_written_is_a_fleet_repository_and_a_second_time_changes_nothing
     let dir = tempfile::tempdir().unwrap();
     let dest = dir.path().join("fossable.org");
     let (files, _) = imported(&["--no-vault"], &dest).await.unwrap();
-    let environment = Environment::default();
-    let keys = Choices { escrow: true, no_passphrase: true, environment: &environment };
-    let fleet: Fleet = "fossable.org".parse().unwrap();
-    let now = "2026-11-28T10:00:00Z".parse().unwrap();
     for is_first in [true, false] {
-        let mut written = Files::new(&dest);
-        written.directory("").unwrap();
-        written.fleet(&fleet, &keys, now).unwrap();
-        for (name, text) in &files {
-            written.write(name, text.as_bytes()).unwrap();
-        }
-        assert_eq!(written.created.is_empty(), !is_first);
+        assert_eq!(written(&dest, &files).created.is_empty(), !is_first);
     }
     let repository = Repository::open(&dest).unwrap();
     repository.trust().unwrap();
     assert_eq!(repository.roles().len(), 1);
+}
+
+/// `files`, and what every fleet has, in `dest`.
+fn written(dest: &Path, files: &BTreeMap<String, String>) -> Files {
+    let environment = Environment::default();
+    let keys = Choices { escrow: true, no_passphrase: true, environment: &environment };
+    let fleet: Fleet = "fossable.org".parse().unwrap();
+    let now = "2026-11-28T10:00:00Z".parse().unwrap();
+    let mut written = Files::new(dest);
+    written.directory("").unwrap();
+    written.fleet(&fleet, &keys, now).unwrap();
+    for (name, text) in files {
+        written.write(name, text.as_bytes()).unwrap();
+    }
+    written
 }
 
 #[tokio::test]
@@ -173,10 +178,17 @@ async fn what_other_people_have_is_imported_and_every_line_is_told_of() {
         for file in tree.names() {
             assert!(view.findings.iter().any(|finding| finding.file == file), "{name}: {file}");
         }
+        // What is written is what floe itself reads.
+        let dest = dir.path().join(name);
+        written(&dest, &files);
+        let repository = Repository::open(&dest).unwrap();
+        for role in repository.roles() {
+            repository.host_file(&role).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
         let text = view.text(Page::endless(floe_proto::time::Timestamp::default()));
         insta::assert_snapshot!(format!("the_report_of_{name}"), text);
-        let written = files.iter().filter(|(file, _)| file.starts_with("hosts/"));
-        let written: String = written.map(|(file, text)| format!("== {file}\n{text}\n")).collect();
-        insta::assert_snapshot!(format!("the_hosts_of_{name}"), written);
+        let hosts = files.iter().filter(|(file, _)| file.starts_with("hosts/"));
+        let hosts: String = hosts.map(|(file, text)| format!("== {file}\n{text}\n")).collect();
+        insta::assert_snapshot!(format!("the_hosts_of_{name}"), hosts);
     }
 }

@@ -178,6 +178,32 @@ fn files_outside_of_a_role_of_ansible_are_found() {
 }
 
 #[test]
+fn includes_in_loops_and_other_tasks_of_a_role_are_read() {
+    let tasks = playbook(
+        "- include_tasks: \"{{ item }}.yml\"\n  loop: [a, b]\n- include_role:\n    name: r\n    \
+         tasks_from: other\n    apply: {tags: x}\n- include_role: {name: r, tasks_from: no}\n\
+         - package: name={{ item }}\n  loop: [git, vim]\n",
+    );
+    let copy = |name: &str| format!("- copy: {{src: c.nix, dest: /etc/nixos/{name}.nix}}\n");
+    let (a, b, main, other) = (copy("a"), copy("b"), copy("main"), copy("other"));
+    let plan = plan_of(&[
+        ("playbook.yml", &tasks),
+        ("a.yml", &a),
+        ("b.yml", &b),
+        ("roles/r/tasks/main.yml", &main),
+        ("roles/r/tasks/other.yml", &other),
+        ("c.nix", "{ }"),
+    ]);
+    let written: Vec<&str> =
+        plan.files.keys().map(String::as_str).filter(|name| name.ends_with(".nix")).collect();
+    assert_eq!(written, ["hosts/web/a.nix", "hosts/web/b.nix", "hosts/web/other.nix"]);
+    assert_said(&plan, "playbook.yml", 4, &["loop", "taken over"]);
+    assert_said(&plan, "playbook.yml", 8, &["apply", "not supported"]);
+    assert_said(&plan, "playbook.yml", 9, &["not supported", "`roles/r/tasks/no.yml`"]);
+    assert_said(&plan, "playbook.yml", 11, &["loop", "not needed"]);
+}
+
+#[test]
 fn a_role_that_cannot_evaluate_says_so() {
     let plan = plan_of(&[(
         "hosts/www/configuration.nix",

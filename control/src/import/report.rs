@@ -84,12 +84,15 @@ impl Outcome {
     }
 }
 
+/// Where the findings of a file stand, by line and what.
+type OfFile = BTreeMap<(Option<usize>, String), Vec<usize>>;
+
 /// Everything that was found, in the order of files and lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     findings: Vec<Finding>,
-    /// Where each stands in `findings`, by file, line and what.
-    index: BTreeMap<String, BTreeMap<(Option<usize>, String), Vec<usize>>>,
+    /// Where each stands in `findings`, by its file.
+    index: BTreeMap<String, OfFile>,
     /// Whether there were more than fit.
     is_full: bool,
 }

@@ -134,6 +134,10 @@ fn of_template(
                 used.insert(name);
             }
         }
+        if puts.len() > MOST_PUTS {
+            let what = format!("what the templates in `{}/` bring", template.directory);
+            return Err(Error::too_much(what, MOST_PUTS, "files"));
+        }
     }
     let for_image = |label: Option<&str>| {
         let is_meant = |labels: &[String]| {

@@ -151,12 +151,12 @@ impl View for ImportView {
         }
         let wrote = if self.dry_run { "would write" } else { "wrote" };
         for file in &self.created {
-            let _ = writeln!(text, "  {wrote}  {file}");
+            let _ = writeln!(text, "  {wrote}  {}", printable(file));
         }
         for file in &self.kept {
             let is_different = self.different.contains(file);
             let note = if is_different { ", which says something else: compare" } else { "" };
-            let _ = writeln!(text, "  kept   {file}{note}");
+            let _ = writeln!(text, "  kept   {}{note}", printable(file));
         }
         let mut file = None;
         for finding in &self.findings {

@@ -15,6 +15,12 @@ pub(super) fn brings_files(module: &str) -> bool {
     matches!(module, "copy" | "template" | "synchronize" | "win_copy" | "win_template")
 }
 
+/// Whether each element of a loop around the module is read: what it brings, or includes.
+pub(super) fn is_read(module: &str) -> bool {
+    let includes = ["include_tasks", "import_tasks", "include", "include_role", "import_role"];
+    brings_files(module) || includes.contains(&module)
+}
+
 /// What becomes of a task of `module`.
 pub(super) fn outcome(module: &str, arguments: &Arguments) -> Outcome {
     let write =

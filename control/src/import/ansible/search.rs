@@ -24,9 +24,9 @@ impl Walk<'_> {
         candidates.flatten().find(is_there)
     }
 
-    /// `main.yml` of a part of an Ansible role.
-    pub(super) fn main(&self, directory: &str, part: &str) -> Option<String> {
-        let names = ["yml", "yaml"].map(|end| format!("{directory}/{part}/main.{end}"));
+    /// A file of a part of an Ansible role: `main.yml`, unless another one is named.
+    pub(super) fn main(&self, directory: &str, part: &str, name: &str) -> Option<String> {
+        let names = ["", ".yml", ".yaml"].map(|end| format!("{directory}/{part}/{name}{end}"));
         names.into_iter().find(|name| self.tree.has(name))
     }
 

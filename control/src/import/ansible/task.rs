@@ -46,13 +46,27 @@ impl Walk<'_> {
         let here = (place.file.as_str(), line);
         let arguments = Arguments::of(module, task.node, task.task.get("args"));
         match module {
-            "include_tasks" | "import_tasks" | "include" => {
-                let named = arguments.get("file").or(arguments.free.as_deref());
-                self.include(named.unwrap_or_default(), what, line, place)
-            }
-            "include_role" | "import_role" => {
-                let named = arguments.get("name").or(arguments.free.as_deref());
-                self.role(named.unwrap_or_default(), what, line, place)
+            "include_tasks" | "import_tasks" | "include" | "include_role" | "import_role" => {
+                self.told_include(&arguments, module, place);
+                let Some(items) = items else {
+                    let outcome = Outcome::NotSupported(
+                        "what it includes is only known when it runs; write it out".into(),
+                    );
+                    self.report.add(here, what, outcome);
+                    return Ok(());
+                };
+                for words in items {
+                    let place = Place { words: words.clone(), ..place.clone() };
+                    let named = |key| arguments.get(key).or(arguments.free.as_deref());
+                    if module.ends_with("role") {
+                        let name = named("name").unwrap_or_default();
+                        let from = arguments.get("tasks_from").unwrap_or("main");
+                        self.role(name, from, what, line, &place)?;
+                    } else {
+                        self.include(named("file").unwrap_or_default(), what, line, &place)?;
+                    }
+                }
+                Ok(())
             }
             _ if module::brings_files(module) => {
                 let Some(items) = items else {
@@ -88,6 +102,23 @@ impl Walk<'_> {
                 self.report.add(here, what, outcome);
                 Ok(())
             }
+        }
+    }
+
+    /// What an include says besides what it includes.
+    fn told_include(&mut self, arguments: &Arguments, module: &str, place: &Place) {
+        for (key, line, _) in &arguments.named {
+            let outcome = match key.as_str() {
+                "file" | "name" | "tasks_from" => continue,
+                "public" | "allow_duplicates" | "rolespec_validate" => {
+                    Outcome::NotNeeded("no role is run".into())
+                }
+                _ => Outcome::NotSupported(
+                    "it was not read: look whether what is included is still right without it"
+                        .into(),
+                ),
+            };
+            self.report.add((&place.file, *line), format!("{module}: {key}"), outcome);
         }
     }
 

@@ -89,8 +89,13 @@ impl Walk<'_> {
                 "name" | "vars" | "args" => {}
                 "block" | "rescue" | "always" => is_anything = true,
                 with if with == "loop" || with.starts_with("with_") => {
+                    let is_read =
+                        task.map().iter().any(|(key, _)| module::is_read(module::short(&key.name)));
                     let outcome = match items {
-                        Some(_) => Outcome::Taken("each of its elements was read".into()),
+                        Some(_) if is_read => {
+                            Outcome::Taken("each of its elements was read".into())
+                        }
+                        Some(_) => Outcome::NotNeeded("the task is told of as a whole".into()),
                         None => Outcome::NotSupported(
                             "what it goes through is only known when it runs; write the tasks out"
                                 .into(),
@@ -187,20 +192,23 @@ impl Walk<'_> {
         self.list(&node, &place)
     }
 
-    /// A role of Ansible: its defaults, variables, dependencies, tasks and handlers.
+    /// A role of Ansible: its defaults, variables, dependencies, the tasks in the file `from`, and
+    /// handlers.
     pub(super) fn role(
         &mut self,
         name: &str,
+        from: &str,
         what: &str,
         line: usize,
         place: &Place,
     ) -> Result<(), Error> {
         self.budget.step(&place.file, line)?;
         let here = (place.file.as_str(), line);
+        let filled = place.words.filled(name).unwrap_or_default();
         let around = [self.playbook.as_str(), ""].map(|directory| tree::join(directory, "roles"));
-        let mut candidates = around.into_iter().flatten().filter_map(|it| tree::join(&it, name));
+        let mut candidates = around.into_iter().flatten().filter_map(|it| tree::join(&it, &filled));
         let found = candidates
-            .find(|directory| !name.is_empty() && self.tree.below(directory).next().is_some());
+            .find(|directory| !filled.is_empty() && self.tree.below(directory).next().is_some());
         let Some(directory) = found else {
             let outcome = Outcome::NotSupported(format!(
                 "the role `{name}` is not in the repository; write what it should achieve in \
@@ -209,16 +217,18 @@ impl Walk<'_> {
             self.report.add(here, what, outcome);
             return Ok(());
         };
-        if let Some(outcome) = circle(&directory, place) {
+        let own = format!("{directory}/tasks/{from}");
+        if let Some(outcome) = circle(&own, place) {
             self.report.add(here, what, outcome);
             return Ok(());
         }
-        self.report.add(here, what, Outcome::Taken(format!("each of its tasks: `{directory}/`")));
+        let outcome = Outcome::Taken(format!("each of its tasks: `{directory}/`"));
+        self.report.add((&place.file, line), what, outcome);
         let mut place = Place { role: Some(directory.clone()), ..place.clone() };
-        place.inside.push(directory.clone());
+        place.inside.push(own);
         place.words.set_text("role_path", &format!("{ROOT}{directory}"));
         for part in ["defaults", "vars"] {
-            if let Some(file) = self.main(&directory, part) {
+            if let Some(file) = self.main(&directory, part, "main") {
                 let said = yaml::document(&file, &self.tree.text(&file)?)?;
                 place.words.extend_as(part, &said);
                 let outcome = Outcome::Look(
@@ -228,7 +238,7 @@ impl Walk<'_> {
                 self.report.add((&file, None), part, outcome);
             }
         }
-        if let Some(file) = self.main(&directory, "meta") {
+        if let Some(file) = self.main(&directory, "meta", "main") {
             let node = yaml::document(&file, &self.tree.text(&file)?)?;
             let inside = Place { file: file.clone(), ..place.clone() };
             for dependency in node.get("dependencies").map(Node::list).unwrap_or_default() {
@@ -237,14 +247,19 @@ impl Walk<'_> {
             let outcome = Outcome::NotNeeded("besides dependencies it says nothing to do".into());
             self.report.add((&file, None), "meta", outcome);
         }
-        for part in ["tasks", "handlers"] {
-            if let Some(file) = self.main(&directory, part) {
-                let mut place = place.clone();
-                if part == "handlers" {
-                    place.runs.but(NOTIFIED);
-                }
-                self.file(&file, &place)?;
+        match self.main(&directory, "tasks", from) {
+            Some(file) => self.file(&file, &place)?,
+            // A role of variables or handlers alone has none.
+            None if from == "main" => {}
+            None => {
+                let outcome =
+                    Outcome::NotSupported(format!("there is no `{directory}/tasks/{from}.yml`"));
+                self.report.add(here, what, outcome);
             }
+        }
+        if let Some(file) = self.main(&directory, "handlers", "main") {
+            place.runs.but(NOTIFIED);
+            self.file(&file, &place)?;
         }
         Ok(())
     }
@@ -269,7 +284,7 @@ impl Walk<'_> {
                 (name, None) => place.words.set(name, node),
             }
         }
-        self.role(&name, &format!("{what}: {name}"), node.line, &place)
+        self.role(&name, "main", &format!("{what}: {name}"), node.line, &place)
     }
 }
 

@@ -130,9 +130,10 @@ impl Scales<'_> {
         let (elements, widest) = match self.scope.evaluate(&each.collection_expr) {
             Some(collection) => (elements(&collection), widest_part(&collection)),
             None => {
-                let path = match &each.collection_expr {
-                    Expression::Variable(name) => vec![name.as_str().to_owned()],
-                    other => path(other)?,
+                let path = if let Expression::Variable(name) = &each.collection_expr {
+                    vec![name.as_str().to_owned()]
+                } else {
+                    path(&each.collection_expr)?
                 };
                 let root = path.first()?;
                 let around = self.loops.iter().rev().find(|it| it.names.contains(root))?;
