@@ -105,12 +105,22 @@ fn a_playbook_that_two_templates_run_is_for_both() {
     };
     let tasks = format!("- hosts: all\n  tasks:\n    - copy: {{src: c.nix, dest: {NIXOS}}}\n");
     let (web, db) = (template("web"), template("db"));
+    // What one of them does besides is no business of the other's.
+    let after = format!(
+        "  provisioner \"file\" {{\n    source = \"d.nix\"\n    destination = \"{NIXOS}\"\n  }}\n}}\n"
+    );
+    let mail = template("mail").trim_end().trim_end_matches('}').to_owned() + &after;
     let plan = plan_of(&[
         ("web/web.pkr.hcl", &web),
         ("db/db.pkr.hcl", &db),
+        ("mail/mail.pkr.hcl", &mail),
         ("site.yml", &tasks),
         ("c.nix", "{ a = 1; }"),
+        ("d.nix", "{ d = 1; }"),
     ]);
+    assert!(text(&plan, "hosts/mail/configuration.nix").contains("d = 1"));
+    let replaced = said(&plan, "site.yml", 3).into_iter().filter(|it| it.contains("not needed"));
+    assert_eq!(replaced.count(), 1);
     for role in ["web", "db"] {
         assert!(text(&plan, &format!("hosts/{role}/configuration.nix")).contains("a = 1"));
         let taken = format!("hosts/{role}/configuration.nix");

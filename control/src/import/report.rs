@@ -1,6 +1,6 @@
 //! What became of every option, task and file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Error;
 
@@ -122,13 +122,15 @@ impl Report {
         self.findings.push(finding);
     }
 
-    /// Says something else of what was told of before.
-    pub(super) fn replace(&mut self, at: (&str, usize), what: &str, outcome: Outcome) {
+    /// Says something else of what `was` told of before.
+    pub(super) fn replace(&mut self, at: (&str, usize), what: &str, was: &Outcome, now: Outcome) {
         let of_file = self.index.get(at.0);
         let known = of_file.and_then(|of_file| of_file.get(&(Some(at.1), shown(what))));
-        let first = known.and_then(|known| known.first());
-        if let Some(finding) = first.and_then(|first| self.findings.get_mut(*first)) {
-            finding.outcome = outcome;
+        for at in known.into_iter().flatten() {
+            if let Some(finding) = self.findings.get_mut(*at).filter(|it| it.outcome == *was) {
+                finding.outcome = now;
+                return;
+            }
         }
     }
 
@@ -162,13 +164,14 @@ impl Report {
     /// What was to be written into one of `kept` was not: they were there, and say something
     /// else.
     pub fn kept(&mut self, kept: &[String]) {
+        let names: BTreeSet<&str> = kept.iter().map(String::as_str).collect();
+        let host_file = kept.iter().find(|name| name.ends_with("/host.toml"));
         for finding in &mut self.findings {
             let Outcome::Written(targets, text) = &finding.outcome else { continue };
-            let is_kept = |target: &Target, name: &String| match target {
-                Target::File(file) => file == name,
-                Target::HostFile => name.ends_with("/host.toml"),
-            };
-            let found = kept.iter().find(|name| targets.iter().any(|it| is_kept(it, name)));
+            let found = targets.iter().find_map(|target| match target {
+                Target::File(file) => names.get(file.as_str()).copied(),
+                Target::HostFile => host_file.map(String::as_str),
+            });
             if let Some(name) = found {
                 let text = format!(
                     "`{name}` was there and says something else, and was kept: write it there \

@@ -93,19 +93,19 @@ pub(super) fn files(
                 let most = MOST_BYTES >> 20;
                 return Err(Error::too_much(format!("the role `{role}`"), most, "MiB of files"));
             }
+            let to = format!("hosts/{role}/{name}");
+            let taken = Outcome::into_file(&to, to.clone());
             if let Some((before, what)) = by.get(&name).filter(|(before, _)| *before != put) {
                 let outcome = Outcome::NotNeeded(format!(
                     "`{}` line {} replaces it before the machine is done",
                     put.file, put.line
                 ));
-                report.replace((&before.file, before.line), what, outcome);
+                report.replace((&before.file, before.line), what, &taken, outcome);
             }
             let what = format!("/etc/nixos/{name}");
-            let to = format!("hosts/{role}/{name}");
-            let outcome = Outcome::into_file(&to, to.clone());
-            report.add((&put.file, put.line), &what, outcome.clone());
+            report.add((&put.file, put.line), &what, taken.clone());
             if put.file != file.origin.0 {
-                report.add((&file.origin.0, None), base(&file.origin.0), outcome);
+                report.add((&file.origin.0, None), base(&file.origin.0), taken);
             }
             by.insert(name.clone(), (put, what));
             files.insert(name, file);

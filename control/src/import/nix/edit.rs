@@ -101,7 +101,7 @@ pub(in crate::import) fn edited(
         }
         for jinja in &places.jinja {
             let is_gone = edits.iter().any(|(range, _)| range.contains(&jinja.range.start));
-            if !is_gone && jinja.kind != Kind::Comment {
+            if !is_gone && jinja.kind != Kind::Comment && !is_end(text, jinja) {
                 let mut left = left(text, jinja);
                 left.variables = left.variables.filter(is_known);
                 edited.templates.push(left);
@@ -192,9 +192,29 @@ fn left(text: &str, jinja: &Jinja) -> TemplateOf {
         text: shown.to_owned(),
         variables: match jinja.kind {
             Kind::Expression => variables(shown),
-            Kind::Statement | Kind::Comment => None,
+            Kind::Statement => of_statement(jinja.inner(text)),
+            Kind::Comment => None,
         },
     }
+}
+
+/// Whether it is a statement that belongs to one before it, which is told of.
+fn is_end(text: &str, jinja: &Jinja) -> bool {
+    let word = jinja.inner(text).split_whitespace().next().unwrap_or_default();
+    jinja.kind == Kind::Statement && (word.starts_with("end") || word == "else")
+}
+
+/// The variables that a statement looks at; `None` where it is none of those that people use.
+fn of_statement(statement: &str) -> Option<Vec<String>> {
+    let (word, rest) = statement.split_once(char::is_whitespace).unwrap_or((statement, ""));
+    let expression = match word {
+        "if" | "elif" => rest,
+        "for" => rest.split_once(" in ")?.1,
+        "set" => rest.split_once('=')?.1,
+        "raw" => return Some(Vec::new()),
+        _ => return None,
+    };
+    variables(&format!("{{{{ {expression} }}}}"))
 }
 
 /// The name of the secret, which no other value of the role has.
@@ -281,24 +301,25 @@ mod tests {
                     \"{{ u.hash }}\"; {% endfor %} }";
         let edited = edit(text);
         assert!(edited.secrets.is_empty());
-        assert_eq!(edited.templates.len(), 4);
+        assert_eq!(edited.templates.len(), 3);
     }
 
     #[test]
     fn what_is_no_such_option_stays_a_template() {
-        let edited = edit("{ a = \"{{ x }}\"; {% if y %} b = 1; {% endif %} }");
+        let edited = edit("{ a = \"{{ end }}\"; {% if y %} b = 1; {% else %} {% endif %} }");
         let lines: Vec<&str> = edited.templates.iter().map(|it| it.text.as_str()).collect();
-        assert_eq!(lines, ["{{ x }}", "{% if y %}", "{% endif %}"]);
-        assert_eq!(edited.templates[0].variables.as_deref(), Some(&["x".to_owned()][..]));
+        assert_eq!(lines, ["{{ end }}", "{% if y %}"]);
+        assert_eq!(edited.templates[0].variables.as_deref(), Some(&["end".to_owned()][..]));
     }
 
     #[test]
     fn jinja_in_comments_is_rendered_too_and_is_told_of() {
         let edited = edit("{\n  # {% for u in users %}\n  a.{{ u }} = 1;\n  # {% endfor %}\n}\n");
         let lines: Vec<usize> = edited.templates.iter().map(|it| it.line).collect();
-        assert_eq!(lines, [2, 3, 4]);
+        assert_eq!(lines, [2, 3]);
         // `u` is no variable of anybody's.
-        assert_eq!(edited.templates[1].variables, None);
+        let variables: Vec<_> = edited.templates.into_iter().map(|it| it.variables).collect();
+        assert_eq!(variables, [Some(vec!["users".to_owned()]), None]);
     }
 
     #[test]
