@@ -9,11 +9,12 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::sync::LazyLock;
 
 use floe_proto::admit::{self, Floors, Host, Mark};
 use floe_proto::digest::Digest;
+use floe_proto::entry::Entry;
 use floe_proto::envelope::{self, Envelope};
 use floe_proto::key::SecretKey;
 use floe_proto::manifest::{self, Manifest};
@@ -69,6 +70,7 @@ pub fn manifest(bytes: &[u8]) {
         return;
     };
     assert_same_document(bytes, &read.to_bytes().unwrap());
+    assert_plain(&read.entry);
     let Ok(believed) = believed else { return };
     assert_eq!(*believed, read);
     assert_eq!(believed.digest(), Digest::of(bytes));
@@ -84,6 +86,20 @@ pub fn manifest(bytes: &[u8]) {
         assert!(believed.serial.get() - fleet.manifest.serial.get() <= admit::MAX_JUMP);
         let raised = floors.clone().seen(&believed, fleet.now).confirmed(Mark::of(&believed));
         assert_eq!(raised.clone().merged(floors), raised, "floors only rise");
+    }
+}
+
+/// What is built stays inside of the payload, and is a name to Nix.
+fn assert_plain(entry: &Entry) {
+    match entry {
+        Entry::File(file) => {
+            let parts = file.as_path().components();
+            assert!(parts.into_iter().all(|part| matches!(part, Component::Normal(_))));
+        }
+        Entry::Flake(attribute) => {
+            let means = |c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c));
+            assert!(!attribute.as_str().is_empty() && !attribute.as_str().contains(means));
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 //! * [`admit`]: pure: may this host run this verified manifest?
 //! * [`reboot`]: when a host may be rebooted for what is signed.
 //! * [`payload`]: a directory becomes a `tar.zst`, and back, or nothing.
+//! * [`entry`]: what of a payload is built.
 //! * [`closure`]: what a payload holds that is a built system, by [`store_path`].
 //! * [`sealed`]: what only one host can read.
 //! * [`login`]: what an operator signs to get a certificate.
@@ -28,6 +29,7 @@ pub mod admit;
 pub mod certificate;
 pub mod closure;
 pub mod digest;
+pub mod entry;
 pub mod envelope;
 pub mod id;
 pub mod json;

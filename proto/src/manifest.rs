@@ -5,13 +5,13 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
-use std::path::{Component, Path};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::closure;
 use crate::digest::Digest;
+use crate::entry::Entry;
 use crate::id::{Epoch, Fleet, Role, Serial};
 use crate::json;
 use crate::payload::limits::Limits;
@@ -22,8 +22,9 @@ use crate::version::AgentVersion;
 /// The payload type of a manifest's envelope.
 pub const TYPE: &str = "application/vnd.floe.manifest.v1+json";
 
-/// The newest schema that this program knows. 2 came with reboots, 3 with closures.
-pub const SCHEMA: u32 = 3;
+/// The newest schema that this program knows. 2 came with reboots, 3 with closures, 4 with
+/// flakes.
+pub const SCHEMA: u32 = 4;
 
 /// The longest manifest that is read, in bytes.
 pub const MAX_BYTES: usize = 128 * 1024;
@@ -57,8 +58,7 @@ pub struct Manifest {
     pub system: String,
     /// The oldest agent that can run it.
     pub min_agent: AgentVersion,
-    /// The file in the payload that is `nixos-config`, such as `role/configuration.nix`;
-    /// of a closure, its list.
+    /// What of the payload is built.
     pub entry: Entry,
     /// How the host is switched and how long it may take to prove itself.
     pub activation: Activation,
@@ -228,10 +228,11 @@ impl Manifest {
 
     /// The oldest schema that carries what this manifest says, whatever its own says.
     pub fn oldest_schema(&self) -> u32 {
-        match self.kind {
-            Kind::Closure => 3,
-            Kind::Configuration if !self.activation.reboot.is_never() => 2,
-            Kind::Configuration => 1,
+        match (self.kind, &self.entry) {
+            (Kind::Closure, _) => 3,
+            (Kind::Configuration, Entry::Flake(_)) => 4,
+            (Kind::Configuration, Entry::File(_)) if !self.activation.reboot.is_never() => 2,
+            (Kind::Configuration, Entry::File(_)) => 1,
         }
     }
 
@@ -259,7 +260,7 @@ impl Manifest {
             (self.created == self.created.whole_seconds(), "`created` has a fraction of a second"),
             (is_system(&self.system), "`system` is no Nix system such as `x86_64-linux`"),
             (
-                (self.kind == Kind::Closure) == (self.entry.as_path() == Path::new(closure::FILE)),
+                (self.kind == Kind::Closure) == self.entry.is_file(closure::FILE),
                 "its entry is not what its kind of payload has",
             ),
             (
@@ -323,40 +324,6 @@ pub fn is_system(text: &str) -> bool {
             };
             word(cpu) && word(os)
         })
-}
-
-/// A file of the payload: a relative path of plain components.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Entry(String);
-
-impl Entry {
-    /// Relative to the payload's root.
-    pub fn as_path(&self) -> &Path {
-        Path::new(&self.0)
-    }
-}
-
-impl TryFrom<String> for Entry {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self, Error> {
-        let plain = Path::new(&text).components().all(|part| matches!(part, Component::Normal(_)));
-        // `components` forgives `a//b` and `a/./b`, so that the text is compared too.
-        let clean = text.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
-        let short = text.len() <= 255 && !text.contains('\0');
-        if plain && clean && short {
-            Ok(Self(text))
-        } else {
-            Err(Error::Invalid("`entry` is no relative path inside the payload"))
-        }
-    }
-}
-
-impl From<Entry> for String {
-    fn from(entry: Entry) -> Self {
-        entry.0
-    }
 }
 
 /// Why bytes are no manifest.

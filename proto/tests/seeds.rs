@@ -136,6 +136,11 @@ fn manifests() -> Seeds {
         assert!(whole.contains(from), "{from}");
         whole.replacen(from, to, 1).into_bytes()
     };
+    let entry = r#""role/configuration.nix""#;
+    let flake = |attribute: &str| {
+        let newer = whole.replacen(r#""schema":1"#, r#""schema":4"#, 1);
+        newer.replacen(entry, &format!(r#"{{"flake":"{attribute}"}}"#), 1).into_bytes()
+    };
     vec![
         ("whole", whole.clone().into_bytes()),
         ("next", changed(r#""serial":42"#, r#""serial":43"#)),
@@ -144,6 +149,10 @@ fn manifests() -> Seeds {
         ("a-fraction", changed(r#""floor":40"#, r#""floor":4e1"#)),
         ("escaped-twin", changed(r#""floor":40"#, r#""floor":40,"\u0066loor":1"#)),
         ("newer-schema", changed(r#""schema":1"#, r#""schema":2"#)),
+        ("a-flake", flake("www.fossable.org")),
+        ("a-flake-of-an-old-schema", changed(entry, r#"{"flake":"www"}"#)),
+        ("a-flake-that-nix-would-read", flake("www\\\".${x}")),
+        ("a-flake-twice", flake(r#"www","flake":"www"#)),
         ("climbing-entry", changed("role/configuration.nix", "role/../../x")),
         ("another-fleet", changed("fossable.org", "example.org")),
         (

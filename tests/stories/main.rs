@@ -19,6 +19,7 @@ mod crashes;
 mod enduring;
 mod enrolling;
 mod first_day;
+mod flakes;
 mod importing;
 mod new_systems;
 mod offline;

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use floe_proto::admit::Floors;
 use floe_proto::digest::Digest;
+use floe_proto::entry::Entry;
 use floe_proto::id::{ActivationId, Epoch, Serial};
-use floe_proto::manifest::{Entry, Health, Manifest};
+use floe_proto::manifest::{Health, Manifest};
 use floe_proto::report;
 use floe_proto::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -194,7 +195,7 @@ pub struct Confirmed {
     pub manifest: Named,
     /// Its payload.
     pub payload: Digest,
-    /// The file in the payload that was built.
+    /// What of the payload was built.
     pub entry: Entry,
     /// What health meant.
     pub health: Health,

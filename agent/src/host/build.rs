@@ -3,7 +3,7 @@
 //! survive goes on and is found again.
 //!
 //! Only what the payload pins is used: every pin is passed with `-I`, NIX_PATH is
-//! empty, channels are never consulted.
+//! empty, channels are never consulted. What a flake pins is in its own lock file (flake).
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -11,9 +11,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use floe_proto::entry::Entry;
 use floe_proto::payload::lock::{self, Lock};
 use floe_proto::payload::pin::Pin;
 
+use super::flake;
 use super::output;
 use super::paths::{Paths, STORE, source};
 use super::process;
@@ -41,16 +43,14 @@ pub async fn build(
     let began = system::uptime();
     let directory = paths.activation(&order.activation);
     let source = source(&directory);
-    let pins = pins(order, &source, &directory, paths, &mut tell).await?;
-
     let result = directory.join("result");
-    let mut argv: Vec<OsString> = vec![paths.nixos_rebuild.clone().into()];
-    argv.extend(["build", "--fast", "--no-flake"].map(OsString::from));
-    for (name, path) in pins {
-        argv.extend(["-I".into(), search_path(&name, &path)]);
-    }
-    let entry = source.join(order.manifest.entry.as_path());
-    argv.extend(["-I".into(), search_path("nixos-config", &entry)]);
+    let argv = match &order.manifest.entry {
+        Entry::File(file) => {
+            let pins = pins(order, &source, &directory, paths, &mut tell).await?;
+            nixos_rebuild(paths, pins, &source.join(file.as_path()))
+        }
+        Entry::Flake(attribute) => flake::building(&source, attribute, &result)?,
+    };
     let unit = Unit { purpose: "build", order, directory: &directory, stdout: None };
     unit.run(&argv, paths, &mut tell).await?;
 
@@ -61,6 +61,17 @@ pub async fn build(
     }
     system::sync_store().await.map_err(|source| Error::Read { file: STORE.into(), source })?;
     Ok((built, took))
+}
+
+/// Builds the configuration `entry`; the link `result` is where it is called.
+fn nixos_rebuild(paths: &Paths, pins: BTreeMap<String, PathBuf>, entry: &Path) -> Vec<OsString> {
+    let mut argv: Vec<OsString> = vec![paths.nixos_rebuild.clone().into()];
+    argv.extend(["build", "--fast", "--no-flake"].map(OsString::from));
+    for (name, path) in pins {
+        argv.extend(["-I".into(), search_path(&name, &path)]);
+    }
+    argv.extend(["-I".into(), search_path("nixos-config", entry)]);
+    argv
 }
 
 /// Where every pin lies: in the payload, or in the store once Nix has fetched it.
@@ -158,7 +169,10 @@ impl Unit<'_> {
             .option(&format!("--working-directory={}", directory.display()))
             .env("PATH", &paths.search)
             .env("HOME", OsStr::new("/root"))
-            .env("NIX_PATH", OsStr::new(""));
+            .env("NIX_PATH", OsStr::new(""))
+            // Settings of a flake that root once said yes to (trusted-settings.json of nix) are
+            // for root's own work: here is nothing of it.
+            .env("XDG_DATA_HOME", directory.as_os_str());
         if let Some(stdout) = stdout {
             // Standard error follows standard output into the file unless told otherwise.
             unit = unit
@@ -220,6 +234,9 @@ pub enum Error {
     /// The payload's lock file makes no sense.
     #[error("the payload's `floe.lock` was refused")]
     Lock(#[from] lock::Error),
+    /// The payload's flake cannot be used.
+    #[error(transparent)]
+    Flake(#[from] flake::Error),
     /// The payload lacks a file.
     #[error("could not read `{}`", file.display())]
     Read {
@@ -244,6 +261,7 @@ impl Error {
             Self::NoSystem => "does the pinned nixpkgs hold NixOS?",
             Self::NoPins => "look at the host's journal",
             Self::Lock(error) => error.advice(),
+            Self::Flake(error) => error.advice(),
             Self::Read { .. } => "build the bundle with `floe bundle build`",
             Self::Systemd(error) => error.advice(),
         }

@@ -103,6 +103,7 @@ impl Error {
             | build::Error::NoSystem
             | build::Error::NoPins
             | build::Error::Lock(_)
+            | build::Error::Flake(_)
             | build::Error::Read { .. }
             | build::Error::Systemd(_)) => Self::Unit(other),
         }

@@ -5,6 +5,7 @@
 //!    ├─ fetch      payload, by presigned URL, hashed while it comes
 //!    ├─ whole      the same payload, hashed again while it is unpacked
 //!    ├─ build      nixos-rebuild build, in a transient unit; then roots, preflight
+//!    ├─ flake      or, of a flake, `nix build`, in the same unit
 //!    ├─ closure    or, of what was built elsewhere, `nix copy` from a `cache` of what is missing
 //!    ├─ timer      the dead man's timer ╌╌▶ guard   (a process of its own)
 //!    ├─ switch     switch-to-configuration ╌╌▶ trial (a process of its own, in a transient unit)
@@ -38,6 +39,7 @@ pub mod disk;
 #[cfg(test)]
 mod doom;
 pub mod fetch;
+pub mod flake;
 pub mod gc;
 pub mod generations;
 pub mod grub;

@@ -8,7 +8,8 @@ use floe_proto::payload::pack::{Error, Packed, Packer};
 use floe_proto::payload::{PINS, ROLE};
 
 use super::rendered::Rendered;
-use super::source::{self, Source};
+use super::selection;
+use super::source::Source;
 
 /// Writes the payload of `source` to `out`, which should be buffered; what is `rendered`
 /// stands in place of its file.
@@ -18,15 +19,17 @@ use super::source::{self, Source};
 /// [`Error`] for what no host would unpack, and what the disk said.
 pub fn build(source: &Source, rendered: &Rendered, out: impl Write) -> Result<Packed, Error> {
     let mut packer = Packer::new(Limits::default());
-    packer.file(lock::FILE, source.lock.for_payload().to_toml().into_bytes())?;
+    if let Some(lock) = &source.lock {
+        packer.file(lock::FILE, lock.for_payload().to_toml().into_bytes())?;
+    }
     packer.tree(&source.directory, ROLE, |inside| {
-        source::is_left_out(inside) || rendered.holds(inside)
+        source.selection.leaves_out(inside) || rendered.holds(inside)
     })?;
     for (path, text) in rendered.files() {
         packer.file(&format!("{ROLE}/{}", path.display()), text.as_bytes().to_vec())?;
     }
     for (name, tree) in &source.trees {
-        packer.tree(tree, &format!("{PINS}/{name}"), source::is_litter)?;
+        packer.tree(tree, &format!("{PINS}/{name}"), selection::is_litter)?;
     }
     packer.write(out)
 }

@@ -1,13 +1,19 @@
-//! What git knows of the fleet repository: which revision a bundle is made of, and whether
-//! a file is kept in it.
+//! What git knows of the fleet repository: which revision a bundle is made of, whether a file
+//! is kept in it, and which files of a flake are.
 //!
-//! For people and audits only; nothing is decided by it. So whatever goes wrong, no
-//! git, no commit, a repository that answers slowly, is "not known", and no error.
+//! The first two are for people and audits only; nothing is decided by them. So whatever goes
+//! wrong, no git, no commit, a repository that answers slowly, is "not known", and no error.
+//! Of a flake only what git keeps is packed, so there nothing may be left unknown.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use super::process;
+use crate::program;
 
 /// Longer than any repository of configurations takes.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -24,7 +30,7 @@ pub struct Revision {
 /// The revision of the checkout that `directory` is in.
 pub async fn revision(directory: &Path) -> Revision {
     // Spares a process where there is no checkout.
-    if !directory.ancestors().any(|parent| parent.join(".git").exists()) {
+    if !is_checkout(directory) {
         return Revision::default();
     }
     let arguments = [
@@ -59,7 +65,7 @@ pub enum Kept {
 
 /// Whether `file`, relative to `directory`, is kept in version control.
 pub async fn kept(directory: &Path, file: &Path) -> Kept {
-    if !directory.ancestors().any(|parent| parent.join(".git").exists()) {
+    if !is_checkout(directory) {
         return Kept::Unknown;
     }
     let ask = async |command: &[&str]| {
@@ -74,6 +80,70 @@ pub async fn kept(directory: &Path, file: &Path) -> Kept {
         Some(0) => Kept::Ignored,
         Some(1) => Kept::Untracked,
         Some(_) | None => Kept::Unknown,
+    }
+}
+
+/// The files below `directory` that git keeps, relative to it; `None` where there is no
+/// checkout.
+///
+/// # Errors
+///
+/// [`Error`] where there is one, and git does not say.
+pub fn list(directory: &Path) -> Result<Option<Vec<PathBuf>>, Error> {
+    if !is_checkout(directory) {
+        return Ok(None);
+    }
+    ls_files(directory, &[]).map(Some)
+}
+
+/// The files below `directory`, relative to it, that git would keep after `git add`, and does
+/// not yet.
+///
+/// # Errors
+///
+/// As [`list`].
+pub fn unkept(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    if !is_checkout(directory) {
+        return Ok(Vec::new());
+    }
+    ls_files(directory, &["--others", "--exclude-standard"])
+}
+
+/// Waits for git, which answers this from one file.
+fn ls_files(directory: &Path, arguments: &[&str]) -> Result<Vec<PathBuf>, Error> {
+    let options = ["--no-optional-locks", "-c", "core.fsmonitor=false", "ls-files", "-z"];
+    let mut git = program::command("git").into_std();
+    git.args(options).args(arguments).current_dir(directory).stdin(Stdio::null());
+    let failed = |said: String| Error { directory: directory.to_owned(), said };
+    let ended = git.output().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => failed("there is no `git` here".into()),
+        _ => failed(error.to_string()),
+    })?;
+    if !ended.status.success() {
+        let said = String::from_utf8_lossy(&ended.stderr);
+        let said = said.lines().next().unwrap_or_default();
+        return Err(failed(said.chars().filter(|c| !c.is_control()).take(300).collect()));
+    }
+    let names = ended.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| PathBuf::from(OsStr::from_bytes(name))).collect())
+}
+
+fn is_checkout(directory: &Path) -> bool {
+    directory.ancestors().any(|parent| parent.join(".git").exists())
+}
+
+/// git did not say what it keeps.
+#[derive(Debug, thiserror::Error)]
+#[error("git does not say which files of `{}` it keeps: {said}", directory.display())]
+pub struct Error {
+    directory: PathBuf,
+    said: String,
+}
+
+impl Error {
+    /// What the operator can do next.
+    pub fn advice(&self) -> &'static str {
+        "of a flake in a checkout only those are packed: see what `git status` says there"
     }
 }
 

@@ -12,6 +12,9 @@
 //! | file | holds |
 //! | --- | --- |
 //! | [`source`] | what goes into a bundle: files, pins, settings |
+//! | [`selection`] | which of the files, and which stay out |
+//! | [`flake`] | a flake's own two files, judged |
+//! | [`inputs`] | whether its lock file is for its inputs, by Nix |
 //! | [`git`] | which revision that is |
 //! | [`syntax`] | whether Nix can read it |
 //! | [`leaks`] | whether a secret stands in what is packed |
@@ -32,8 +35,10 @@ pub mod build;
 pub mod cache_key;
 pub mod check;
 pub mod closure;
+pub mod flake;
 pub mod git;
 pub mod history;
+pub mod inputs;
 pub mod leaks;
 pub mod listed;
 pub mod nix;
@@ -41,6 +46,7 @@ pub mod pins;
 mod process;
 pub mod publish;
 pub mod rendered;
+pub mod selection;
 pub mod sign;
 pub mod source;
 pub mod state;

@@ -2,18 +2,28 @@
 //! binary cache. What is pinned is used, and neither NIX_PATH nor channels.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
+use std::io::{self, BufReader, BufWriter, Seek as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use floe_proto::entry::{Attribute, File};
 use floe_proto::id::Fleet;
+use floe_proto::payload::ROLE;
+use floe_proto::payload::flake::{self, in_url};
+use floe_proto::payload::limits::Limits;
+use floe_proto::payload::lock::Lock;
+use floe_proto::payload::pack;
+use floe_proto::payload::unpack::{self, unpack};
 use floe_proto::store_path::StorePath;
 
+use super::build;
 use super::cache_key::CacheKey;
 use super::process::{self, Ended};
+use super::rendered::Rendered;
 use super::source::Source;
+use crate::repository::Code;
 
 /// Longer than any build that an operator waits for.
 const LIMIT: Duration = Duration::from_secs(2 * 3600);
@@ -27,7 +37,17 @@ const ENVIRONMENT: [(&str, &str); 2] = [("NIX_PATH", ""), ("NIXOS_CONFIG", "")];
 ///
 /// [`Error::Failed`] with what Nix said.
 pub async fn build(source: &Source, link: &Path) -> Result<StorePath, Error> {
-    let entry: PathBuf = source.settings.entry.as_path().components().skip(1).collect();
+    match &source.settings.code {
+        Code::File(file) => build_file(source, file, link).await?,
+        Code::Flake(flake) => build_flake(source, &flake.attribute, link).await?,
+    }
+    let built = link.canonicalize().map_err(|_| Error::NoSystem { what: link.to_owned() })?;
+    let text = built.to_string_lossy().into_owned();
+    text.try_into().map_err(|_| Error::NoSystem { what: built })
+}
+
+async fn build_file(source: &Source, file: &File, link: &Path) -> Result<(), Error> {
+    let entry: PathBuf = file.as_path().components().skip(1).collect();
     let mut arguments: Vec<OsString> =
         ["<nixpkgs/nixos>", "--attr", "config.system.build.toplevel"].map(Into::into).to_vec();
     arguments.extend(["--argstr", "system", &source.settings.system].map(Into::into));
@@ -39,9 +59,31 @@ pub async fn build(source: &Source, link: &Path) -> Result<StorePath, Error> {
     let entry = source.directory.join(entry);
     arguments.extend(["-I".into(), search_path("nixos-config", &entry)]);
     run("nix-build", arguments).await?;
-    let built = link.canonicalize().map_err(|_| Error::NoSystem { what: link.to_owned() })?;
-    let text = built.to_string_lossy().into_owned();
-    text.try_into().map_err(|_| Error::NoSystem { what: built })
+    Ok(())
+}
+
+/// Builds what hosts would: the flake as it is packed, from a directory in which nothing else
+/// lies. Nix would copy all of a checkout into the store that is named by its path.
+async fn build_flake(source: &Source, attribute: &Attribute, link: &Path) -> Result<(), Error> {
+    let scratch = tempfile::tempdir().map_err(Error::Scratch)?;
+    let target = scratch.path().join("payload");
+    let (source, unpacked) = (source.clone(), target.clone());
+    let packing = tokio::task::spawn_blocking(move || {
+        let mut file = tempfile::tempfile().map_err(Error::Scratch)?;
+        // A closure has no templates.
+        build::build(&source, &Rendered::default(), BufWriter::new(&mut file))?;
+        file.rewind().map_err(Error::Scratch)?;
+        unpack(BufReader::new(file), &unpacked, &Limits::default())?;
+        Ok::<_, Error>(())
+    });
+    packing.await.map_err(|error| Error::Scratch(error.into()))??;
+    let arguments = flake::building(&target.join(ROLE), attribute, link);
+    // Where Nix keeps which settings of flakes somebody said yes to: to none, here.
+    let data = scratch.path().to_string_lossy();
+    let data = [("XDG_DATA_HOME", &*data), ("NIX_DATA_HOME", &*data)];
+    let environment = [ENVIRONMENT.as_slice(), &data].concat();
+    run_with("nix", arguments, &environment).await?;
+    Ok(())
 }
 
 /// Roots a system that was built before by `link`.
@@ -110,7 +152,7 @@ pub fn look_over(toplevel: &StorePath, source: &Source, fleet: &Fleet) -> Result
 /// Where every pin lies: in the repository, or in the store once Nix has fetched it.
 async fn pins(source: &Source) -> Result<BTreeMap<String, PathBuf>, Error> {
     let mut found: BTreeMap<_, _> = source.trees.iter().cloned().collect();
-    if let Some(expression) = source.lock.fetching() {
+    if let Some(expression) = source.lock.as_ref().and_then(Lock::fetching) {
         let evaluate = ["--eval", "--strict", "--json", "--read-write-mode", "--expr"];
         let ended =
             run("nix-instantiate", evaluate.into_iter().chain([expression.as_str()])).await?;
@@ -129,9 +171,17 @@ fn search_path(name: &str, path: &Path) -> OsString {
 
 async fn run(
     program: &'static str,
-    arguments: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> Result<Ended, Error> {
-    let ended = process::run_with(program, arguments, Path::new("."), &ENVIRONMENT, LIMIT).await;
+    run_with(program, arguments, &ENVIRONMENT).await
+}
+
+async fn run_with(
+    program: &'static str,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    environment: &[(&str, &str)],
+) -> Result<Ended, Error> {
+    let ended = process::run_with(program, arguments, Path::new("."), environment, LIMIT).await;
     match ended {
         Ok(ended) if ended.status.success() => Ok(ended),
         Ok(ended) => Err(Error::Failed { program, said: told(&ended.stderr) }),
@@ -152,15 +202,6 @@ fn told(said: &str) -> String {
 
 fn shown(text: &str) -> String {
     text.trim().chars().take(80).flat_map(char::escape_debug).collect()
-}
-
-/// A path in a URL of Nix' stores (RFC 3986, section 2.1).
-fn in_url(path: &Path) -> String {
-    let byte = |b: &u8| match *b {
-        b if b.is_ascii_alphanumeric() || b"/-._~".contains(&b) => char::from(b).to_string(),
-        b => format!("%{b:02X}"),
-    };
-    path.as_os_str().as_encoded_bytes().iter().map(byte).collect()
 }
 
 /// Why there is no system to publish.
@@ -189,6 +230,15 @@ pub enum Error {
         /// What it said.
         said: String,
     },
+    /// It is not what hosts would unpack.
+    #[error("the flake could not be packed")]
+    Pack(#[from] pack::Error),
+    /// Hosts could not unpack it.
+    #[error("the flake, packed, cannot be unpacked")]
+    Unpack(#[from] unpack::Error),
+    /// There is no room.
+    #[error("could not make a directory to build the flake from")]
+    Scratch(#[source] io::Error),
     /// The store does not have it.
     #[error("`{toplevel}` is not in the Nix store of this machine")]
     NotThere {
@@ -226,6 +276,9 @@ impl Error {
             Self::NoNix { .. } => "install Nix here, or push without --closure: hosts build then",
             Self::Started { .. } => "look at Nix on this machine",
             Self::Failed { .. } => "correct what Nix says, then try again",
+            Self::Pack(error) => error.advice(),
+            Self::Unpack(error) => error.advice(),
+            Self::Scratch(_) => "free space in the directory for temporary files",
             Self::NotThere { .. } => "build it, or copy it here with `nix copy --from`",
             Self::NoSystem { .. } => {
                 "give what `nix-build '<nixpkgs/nixos>' -A config.system.build.toplevel` prints"
@@ -241,12 +294,6 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_says_nothing_else_in_a_url() {
-        assert_eq!(in_url(Path::new("/a-b/c_d.e/f")), "/a-b/c_d.e/f");
-        assert_eq!(in_url(Path::new("/a b&c?d=e%f/ö")), "/a%20b%26c%3Fd%3De%25f/%C3%B6");
-    }
 
     #[test]
     fn what_nix_says_begins_with_the_error() {

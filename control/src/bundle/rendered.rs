@@ -12,7 +12,8 @@ use walkdir::WalkDir;
 use zeroize::Zeroizing;
 
 use super::leaks::{Leak, Scan};
-use super::source::{self, Source};
+use super::selection;
+use super::source::Source;
 use crate::template::{self, Salts};
 use crate::vault::Variables;
 
@@ -75,10 +76,10 @@ pub fn refuse_leaks(source: &Source, scan: &Scan) -> Result<(), Error> {
     let mut leaks = Vec::new();
     let is_template = |inside: &Path| source.settings.templates.iter().any(|path| path == inside);
     look(&source.directory, scan, &mut leaks, |inside| {
-        source::is_left_out(inside) || is_template(inside)
+        source.selection.leaves_out(inside) || is_template(inside)
     })?;
     for (_, tree) in &source.trees {
-        look(tree, scan, &mut leaks, source::is_litter)?;
+        look(tree, scan, &mut leaks, selection::is_litter)?;
     }
     if leaks.is_empty() { Ok(()) } else { Err(Error::Leaks(leaks)) }
 }

@@ -3,26 +3,29 @@
 //! Everything is looked at before anything is packed, so that what is missing is
 //! named here and not by a host.
 
-use std::ffi::OsStr;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use floe_proto::id::Role;
 use floe_proto::payload::lock::Lock;
 use floe_proto::payload::pin::Pin;
 
-use crate::repository::{self, HOST_FILE, HostFile, Repository};
+use super::flake;
+use super::selection::{self, Selection};
+use crate::repository::{self, Code, HostFile, Repository};
 
 /// A role that can be packed.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Which role.
     pub role: Role,
-    /// `hosts/<role>/`.
+    /// `hosts/<role>/`, or the flake that its configuration is in.
     pub directory: PathBuf,
+    /// Which files of that are packed.
+    pub selection: Selection,
     /// What its `host.toml` says.
     pub settings: HostFile,
-    /// Where its pins come from.
-    pub lock: Lock,
+    /// Where its pins come from; a flake brings its own lock file along.
+    pub lock: Option<Lock>,
     /// The trees of path pins, by their names.
     pub trees: Vec<(String, PathBuf)>,
 }
@@ -34,15 +37,24 @@ impl Source {
     ///
     /// [`Error`], naming the file that is missing or wrong.
     pub fn read(repository: &Repository, role: &Role) -> Result<Self, Error> {
-        let directory = repository.role_directory(role)?;
         let settings = repository.host_file(role)?;
-        let lock = repository.lock()?;
-
-        let inside = settings.entry_inside();
-        if !directory.join(&inside).is_file() {
+        let (directory, selection, lock) = match &settings.code {
+            Code::File(_) => {
+                let directory = repository.role_directory(role)?;
+                (directory, Selection::Role, Some(repository.lock()?))
+            }
+            Code::Flake(flake) => {
+                let (directory, selection) = flake::tree(repository.root(), flake)?;
+                (directory, selection, None)
+            }
+        };
+        if let Some(inside) = settings.code.entry_inside()
+            && !directory.join(&inside).is_file()
+        {
             return Err(Error::NoEntry { entry: directory.join(inside) });
         }
-        let trees = lock.pins.iter().filter_map(|(name, pin)| match pin {
+        let pins = lock.iter().flat_map(|lock| &lock.pins);
+        let trees = pins.filter_map(|(name, pin)| match pin {
             Pin::Path(path) => {
                 Some((name.as_str().to_owned(), repository.root().join(path.as_str())))
             }
@@ -52,15 +64,16 @@ impl Source {
         if let Some((name, path)) = trees.iter().find(|(_, path)| !path.is_dir()) {
             return Err(Error::NoPin { name: name.clone(), path: path.clone() });
         }
-        let packed = || [&directory].into_iter().chain(trees.iter().map(|(_, path)| path));
+        let source = Self { role: role.clone(), directory, selection, settings, lock, trees };
         let own = repository.login_key().into_iter().chain([repository.credentials()]);
         let own = own.chain(repository.cache_key()).chain(repository.vault_password_file());
         for secret in repository.key_files().into_iter().chain(own) {
-            if let Some(tree) = packed().find(|tree| is_inside(&secret, tree)) {
-                return Err(Error::Secret { secret, tree: tree.clone() });
+            if let Some(tree) = source.tree_around(&secret) {
+                let tree = tree.to_owned();
+                return Err(Error::Secret { secret, tree });
             }
         }
-        Ok(Self { role: role.clone(), directory, settings, lock, trees })
+        Ok(source)
     }
 }
 
@@ -68,39 +81,10 @@ impl Source {
     /// The tree of the bundle that `path` lies in, if it does: what is written there
     /// would be packed the next time.
     pub fn tree_around(&self, path: &Path) -> Option<&Path> {
-        let trees = self.trees.iter().map(|(_, tree)| tree);
-        let tree = [&self.directory].into_iter().chain(trees).find(|tree| is_inside(path, tree));
-        tree.map(PathBuf::as_path)
+        let trees = self.trees.iter().map(|(_, tree)| tree.as_path());
+        let own = Some(self.directory.as_path()).filter(|tree| self.selection.reaches(path, tree));
+        own.into_iter().chain(trees.filter(|tree| selection::is_inside(path, tree))).next()
     }
-}
-
-/// Whether `path` is, or would be, below `tree`, by whatever links.
-pub(crate) fn is_inside(path: &Path, tree: &Path) -> bool {
-    let Ok(path) = std::path::absolute(path) else { return false };
-    let there = path.ancestors().find_map(|path| path.canonicalize().ok());
-    match (there, tree.canonicalize()) {
-        (Some(path), Ok(tree)) => path.starts_with(tree),
-        (Some(_) | None, _) => false,
-    }
-}
-
-/// Whether a file of `hosts/<role>/` stays out of the payload; `inside` is its path there.
-pub fn is_left_out(inside: &Path) -> bool {
-    // Ansible reads variables beside a playbook, too: whatever is in them is for no bundle.
-    let variables = ["group_vars", "host_vars"].iter().any(|name| inside.starts_with(name));
-    inside == Path::new(HOST_FILE) || variables || is_litter(inside)
-}
-
-/// Whether a file is what git and editors leave behind.
-pub fn is_litter(inside: &Path) -> bool {
-    let Some(Component::Normal(name)) = inside.components().next_back() else { return false };
-    let name = name.as_encoded_bytes();
-    let swap = [".swp", ".swo", ".swx"].iter().any(|end| name.ends_with(end.as_bytes()));
-    name == OsStr::new(".git").as_encoded_bytes()
-        || name.ends_with(b"~")
-        || name.starts_with(b".#")
-        || (name.starts_with(b"#") && name.ends_with(b"#"))
-        || (name.starts_with(b".") && swap)
 }
 
 /// Why a role cannot be packed.
@@ -109,6 +93,9 @@ pub enum Error {
     /// The repository is not right.
     #[error(transparent)]
     Repository(#[from] repository::Error),
+    /// Its flake is not right.
+    #[error(transparent)]
+    Flake(#[from] flake::Error),
     /// The file that is to be `nixos-config` is not there.
     #[error("there is no `{}`, the entry of the role", entry.display())]
     NoEntry {
@@ -138,6 +125,7 @@ impl Error {
     pub fn advice(&self) -> String {
         match self {
             Self::Repository(error) => error.advice(),
+            Self::Flake(error) => error.advice(),
             Self::NoEntry { .. } => "write it, or name another file as `entry` in host.toml".into(),
             Self::NoPin { name, .. } => {
                 format!("correct [pins.{name}] in floe.lock: path, or url and sha256")
@@ -185,25 +173,5 @@ mod tests {
         std::os::unix::fs::symlink("vendor/keys", root.join("keys")).unwrap();
         let error = read().unwrap_err().to_string();
         assert!(error.contains("keys/release.pem` lies in"), "{error}");
-    }
-
-    #[test]
-    fn git_editors_and_host_toml_stay_out() {
-        let variables = ["group_vars", "group_vars/all/vault", "host_vars/www.yml"];
-        let litter = [".git", "a/.git", "x.nix~", "a/.#x.nix", "#x.nix#", ".x.nix.swp"];
-        for out in litter.into_iter().chain(variables).chain(["host.toml"]) {
-            assert!(is_left_out(Path::new(out)), "{out}");
-        }
-        for kept in [
-            "configuration.nix",
-            ".gitignore",
-            "a/host.toml",
-            "#x",
-            "x.swp",
-            "a~b",
-            "group_vars.nix",
-        ] {
-            assert!(!is_left_out(Path::new(kept)), "{kept}");
-        }
     }
 }

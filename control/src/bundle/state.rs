@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use floe_proto::closure;
+use floe_proto::entry::Entry;
 use floe_proto::id::{Epoch, Serial};
 use floe_proto::manifest::{self, Kind, Manifest, Payload};
 use floe_proto::payload::pack::Packed;
@@ -64,8 +64,8 @@ pub fn state(
         system: source.settings.system.clone(),
         min_agent: MIN_AGENT,
         entry: match kind {
-            Kind::Configuration => source.settings.entry.clone(),
-            Kind::Closure => closure::FILE.to_owned().try_into()?,
+            Kind::Configuration => source.settings.code.entry(),
+            Kind::Closure => Entry::of_closure(),
         },
         activation: source.settings.activation.clone(),
         health: source.settings.health.clone(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use walkdir::WalkDir;
 
 use super::process;
-use super::source;
+use super::selection::Selection;
 
 /// Longer than Nix takes to read any role.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -39,24 +39,24 @@ pub struct Fault {
     pub message: String,
 }
 
-/// Parses every `.nix` file of the role in `directory`.
+/// Parses every `.nix` file of the role in `directory` that is packed.
 ///
 /// # Errors
 ///
 /// [`Error`] with what Nix said of each file that it cannot read.
-pub async fn parse(directory: &Path) -> Result<Parsed, Error> {
-    match faults(directory).await {
+pub async fn parse(directory: &Path, selection: &Selection) -> Result<Parsed, Error> {
+    match faults(directory, selection).await {
         None => Ok(Parsed::NotTried),
         Some(faults) if faults.is_empty() => Ok(Parsed::Fine),
         Some(faults) => Err(Error { faults }),
     }
 }
 
-/// What is wrong with the `.nix` files of the role in `directory`, one fault for each file;
+/// What is wrong with those `.nix` files of the role in `directory`, one fault for each file;
 /// `None` where Nix is not here or cannot work.
-pub async fn faults(directory: &Path) -> Option<Vec<Fault>> {
+pub async fn faults(directory: &Path, selection: &Selection) -> Option<Vec<Fault>> {
     let directory = std::path::absolute(directory).ok()?;
-    let files = nix_files(&directory);
+    let files = nix_files(&directory, selection);
     let mut rest: &[PathBuf] = &files;
     let mut faults = Vec::new();
     // Nix stops at the first file that it cannot read; the next round begins behind it.
@@ -76,11 +76,13 @@ pub async fn faults(directory: &Path) -> Option<Vec<Fault>> {
 }
 
 /// In order, so that the same file is named every time.
-fn nix_files(directory: &Path) -> Vec<PathBuf> {
+fn nix_files(directory: &Path, selection: &Selection) -> Vec<PathBuf> {
+    let inside = |path: &Path| path.strip_prefix(directory).unwrap_or(path).to_owned();
     WalkDir::new(directory)
+        .min_depth(1)
         .sort_by_file_name()
         .into_iter()
-        .filter_entry(|entry| !source::is_litter(entry.path()))
+        .filter_entry(|entry| !selection.leaves_out(&inside(entry.path())))
         .flatten()
         .filter(|entry| entry.file_type().is_file())
         .map(walkdir::DirEntry::into_path)

@@ -10,15 +10,15 @@ use floe_proto::verify::Verified;
 use super::finding::{Findings, Severity, with_causes};
 use crate::bundle::cache_key::CacheKey;
 use crate::bundle::git::{self, Kept};
-use crate::bundle::source;
+use crate::bundle::selection::Selection;
 use crate::repository::Repository;
 use crate::signing::{self, Seen};
 
-/// Looks at every key; `trees` are packed as they are.
+/// Looks at every key; `trees` are packed, as far as their selections say.
 pub(super) async fn look(
     repository: &Repository,
     trust: Option<&Verified<Root>>,
-    trees: &[PathBuf],
+    trees: &[(PathBuf, Selection)],
     findings: &mut Findings,
 ) {
     for path in repository.key_files() {
@@ -40,7 +40,8 @@ pub(super) async fn look(
     }
     let secrets = repository.key_files().into_iter().chain(repository.login_key());
     for secret in secrets.chain(repository.cache_key()).chain([credentials]) {
-        for tree in trees.iter().filter(|tree| source::is_inside(&secret, tree)) {
+        let around = trees.iter().filter(|(tree, selection)| selection.reaches(&secret, tree));
+        for (tree, _) in around {
             let tree = tree.strip_prefix(findings.root()).unwrap_or(tree).display().to_string();
             let advice = "move it: a bundle is read by every host and by the object store";
             findings.error(

@@ -1,13 +1,14 @@
 //! The whole repository, part by part; what is wrong with one keeps no other from being looked at.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use floe_proto::id::{Fleet, Role};
 use floe_proto::time::Timestamp;
 
 use super::finding::{Finding, Findings};
 use super::{fleet, keys, role};
-use crate::repository::{Error, HOSTS};
+use crate::bundle::selection::Selection;
+use crate::repository::{Error, HOSTS, LOCK_FILE};
 
 /// What was looked at, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,15 +30,24 @@ pub async fn look(root: &Path, only: &[Role], now: Timestamp) -> Result<Looked, 
     let mut findings = Findings::new(root);
     let repository = fleet::settings(&mut findings);
     let trust = fleet::trust(repository.as_ref(), now, &mut findings);
-    let lock = fleet::lock(&mut findings);
-
     let known = role::roles(&mut findings);
+    let flakes: Vec<_> = known.iter().map(|(_, path)| role::flake_of(root, path)).collect();
+    // A flake has a lock file of its own.
+    let needs_lock = flakes.is_empty() || flakes.iter().any(Option::is_none);
+    let has_lock = needs_lock || root.join(LOCK_FILE).exists();
+    let lock = if has_lock { fleet::lock(&mut findings) } else { None };
+
     if let Some(role) = only.iter().find(|role| !known.iter().any(|(known, _)| known == *role)) {
         let known = known.iter().map(|(role, _)| role.to_string()).collect();
         return Err(Error::NoSuchRole { role: role.clone(), hosts: root.join(HOSTS), known });
     }
-    let mut trees: Vec<PathBuf> = known.iter().map(|(_, directory)| directory.clone()).collect();
-    trees.extend(lock.iter().flat_map(|lock| fleet::trees(root, lock)));
+    let packed = known.iter().zip(flakes).map(|((_, directory), flake)| match flake {
+        Some(flake) => flake,
+        None => (directory.clone(), Selection::Role),
+    });
+    let mut trees: Vec<_> = packed.collect();
+    let pins = lock.iter().flat_map(|lock| fleet::trees(root, lock));
+    trees.extend(pins.map(|tree| (tree, Selection::Role)));
     if let Some(repository) = &repository {
         keys::look(repository, trust.as_ref(), &trees, &mut findings).await;
     }

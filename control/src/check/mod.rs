@@ -4,6 +4,7 @@
 //! floe check ─▶ look ─▶ fleet    floe.toml, trust.json, floe.lock
 //!                  ├──▶ keys     what signs: there, its owner's alone, out of version control
 //!                  └──▶ role     each directory below hosts/: host.toml, its files, Nix
+//!                          └──▶ flake    or the flake that it names
 //!                          all ─▶ finding
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! fault, and here the next part is looked at all the same.
 
 mod finding;
+mod flake;
 mod fleet;
 mod keys;
 mod look;

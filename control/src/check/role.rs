@@ -11,10 +11,11 @@ use floe_proto::payload::pack::{self, Packer};
 use walkdir::WalkDir;
 
 use super::finding::{Findings, Severity, reason, with_causes};
-use crate::bundle::source;
+use super::flake;
+use crate::bundle::selection::{Selection, is_litter};
 use crate::bundle::syntax;
 use crate::repository::{
-    HOST_FILE, HOSTS, HostFile, Place, SecretSource, place_in, read_host_file,
+    Code, HOST_FILE, HOSTS, HostFile, Place, SecretSource, place_in, read_host_file,
 };
 
 /// Every role, by its directory; what is in hosts/ and is none is a finding.
@@ -36,7 +37,7 @@ pub(super) fn roles(findings: &mut Findings) -> Vec<(Role, PathBuf)> {
     for entry in entries {
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        if source::is_litter(Path::new(&*name)) || name.starts_with('.') {
+        if is_litter(Path::new(&*name)) || name.starts_with('.') {
             continue;
         }
         if !path.is_dir() {
@@ -69,25 +70,52 @@ pub(super) fn roles(findings: &mut Findings) -> Vec<(Role, PathBuf)> {
 pub(super) async fn look(directory: &Path, findings: &mut Findings) -> bool {
     let path = directory.join(HOST_FILE);
     let settings = read_host_file(&path).map_err(|error| findings.refused(&error)).ok();
+    let flake = settings.as_ref().and_then(|settings| settings.code.flake());
+    let tree = match flake {
+        None => Some((directory.to_owned(), Selection::Role)),
+        Some(flake) => flake::look(flake, findings).await,
+    };
     match &settings {
-        Some(settings) => named_files(directory, settings, findings),
+        Some(settings) => named_files(directory, tree.as_ref(), settings, findings),
+        // A flake has none, also where something else is wrong.
+        None if place_of(&path, "flake").is_some() => {}
         // The entry is not known, but most likely the one that everybody has.
         None => entry(directory, Path::new("configuration.nix"), findings),
     }
-    packed(directory, findings);
-    private_keys(directory, findings);
+    let Some((tree, selection)) = tree else { return true };
+    packed(&tree, &selection, findings);
+    private_keys(&tree, &selection, findings);
     let templates = settings.map(|settings| settings.templates).unwrap_or_default();
-    nix(directory, &templates, findings).await
+    nix(&tree, &selection, &templates, findings).await
+}
+
+/// The flake that is packed for the role in `directory`, where it is of one.
+pub(super) fn flake_of(root: &Path, directory: &Path) -> Option<(PathBuf, Selection)> {
+    match read_host_file(&directory.join(HOST_FILE)).ok()?.code {
+        Code::File(_) => None,
+        Code::Flake(flake) => {
+            let selection = Selection::of_flake(root, &flake.directory).ok()?;
+            Some((root.join(flake.directory), selection))
+        }
+    }
 }
 
 /// Every file that host.toml names is there, and is what it should be.
-fn named_files(directory: &Path, settings: &HostFile, findings: &mut Findings) {
+fn named_files(
+    directory: &Path,
+    tree: Option<&(PathBuf, Selection)>,
+    settings: &HostFile,
+    findings: &mut Findings,
+) {
     let path = directory.join(HOST_FILE);
-    entry(directory, &settings.entry_inside(), findings);
+    if let Some(inside) = settings.code.entry_inside() {
+        entry(directory, &inside, findings);
+    }
     for file in &settings.files {
-        if !directory.join(file).is_file() {
+        if tree.is_some_and(|(tree, _)| !tree.join(file).is_file()) {
             let name = format!("files.{}", file.display());
-            let message = format!("there is no file `{}` in the role", file.display());
+            let whose = if settings.code.flake().is_some() { "flake" } else { "role" };
+            let message = format!("there is no file `{}` in the {whose}", file.display());
             missing(&path, &name, message, findings);
         }
     }
@@ -152,8 +180,9 @@ fn starts_like_age(path: &Path) -> io::Result<bool> {
 }
 
 /// What no bundle may hold: the first such thing, since packing stops there.
-fn packed(directory: &Path, findings: &mut Findings) {
-    let packed = Packer::new(Limits::default()).tree(directory, ROLE, source::is_left_out);
+fn packed(directory: &Path, selection: &Selection, findings: &mut Findings) {
+    let leaves_out = |inside: &Path| selection.leaves_out(inside);
+    let packed = Packer::new(Limits::default()).tree(directory, ROLE, leaves_out);
     let Err(error) = packed else { return };
     let path = match &error {
         pack::Error::Refused { path, .. }
@@ -171,8 +200,8 @@ fn packed(directory: &Path, findings: &mut Findings) {
 }
 
 /// A key in the role's directory goes to every host, and into the world-readable store.
-fn private_keys(directory: &Path, findings: &mut Findings) {
-    for path in files(directory) {
+fn private_keys(directory: &Path, selection: &Selection, findings: &mut Findings) {
+    for path in files(directory, selection) {
         let mut start = Vec::new();
         let read = fs::File::open(&path).and_then(|file| file.take(4096).read_to_end(&mut start));
         let text = String::from_utf8_lossy(&start);
@@ -188,15 +217,22 @@ fn private_keys(directory: &Path, findings: &mut Findings) {
     }
 }
 
-fn files(directory: &Path) -> impl Iterator<Item = PathBuf> {
-    let walk = WalkDir::new(directory).sort_by_file_name().into_iter();
-    let kept = walk.filter_entry(|entry| !source::is_litter(entry.path())).flatten();
+fn files(directory: &Path, selection: &Selection) -> impl Iterator<Item = PathBuf> {
+    let walk = WalkDir::new(directory).min_depth(1).sort_by_file_name().into_iter();
+    let inside = move |path: &Path| path.strip_prefix(directory).unwrap_or(path).to_owned();
+    let kept = walk.filter_entry(move |entry| !selection.leaves_out(&inside(entry.path())));
+    let kept = kept.flatten();
     kept.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path)
 }
 
 /// Every file that Nix cannot read; `false` where there is no Nix.
-async fn nix(directory: &Path, templates: &[PathBuf], findings: &mut Findings) -> bool {
-    let Some(faults) = syntax::faults(directory).await else { return false };
+async fn nix(
+    directory: &Path,
+    selection: &Selection,
+    templates: &[PathBuf],
+    findings: &mut Findings,
+) -> bool {
+    let Some(faults) = syntax::faults(directory, selection).await else { return false };
     for fault in faults {
         let inside = fault.file.strip_prefix(directory).unwrap_or(&fault.file);
         let is_template = templates.iter().any(|template| template == inside);

@@ -19,6 +19,7 @@ use super::view::bundle::{BuiltView, BundleView, TallyView};
 use super::view::closure::ClosureView;
 use crate::bundle;
 use crate::bundle::check::{self, Claim, Files};
+use crate::bundle::inputs;
 use crate::bundle::sign::{self, Tally};
 use crate::bundle::source::Source;
 use crate::bundle::state::{self, Statement};
@@ -160,7 +161,8 @@ impl Build {
         }
         let progress = context.progress();
         prepared.notes.iter().for_each(|note| progress.note(note));
-        if let Some(tree) = source.tree_around(&self.out) {
+        let files = Files::named(&self.out, &format!("{}-{}", self.role, self.serial));
+        if let Some(tree) = source.tree_around(&files.payload) {
             return Err(Stopped::failed(
                 format!("`{}` lies in `{}`, which is packed", self.out.display(), tree.display()),
                 "name another directory with --out; what is written there would be in the next bundle",
@@ -168,7 +170,6 @@ impl Build {
             .into());
         }
         fs::create_dir_all(&self.out).with_context(|| unwritten(&self.out))?;
-        let files = Files::named(&self.out, &format!("{}-{}", self.role, self.serial));
         let cache = &files.closure;
         let making = self.closure.make(key.as_ref(), &repository, &source, cache, &progress);
         let revision = self.closure.revision(repository.root()).await;
@@ -176,7 +177,7 @@ impl Build {
         let parsed = match &made {
             Some(_) => Parsed::Fine,
             None if self.no_check => Parsed::NotTried,
-            None => syntax::parse(&source.directory).await?,
+            None => parsed(&source).await?,
         };
         if parsed == Parsed::NotTried && !self.no_check {
             progress.note("warning: Nix is not here, so nobody looked for typing errors");
@@ -220,6 +221,14 @@ impl Build {
             parsed: parsed == Parsed::Fine,
         })
     }
+}
+
+/// Whether Nix can read what is packed, and a flake's lock file is for its inputs.
+pub(super) async fn parsed(source: &Source) -> anyhow::Result<Parsed> {
+    if source.settings.code.flake().is_some() {
+        inputs::compare(&source.directory).await?;
+    }
+    Ok(syntax::parse(&source.directory, &source.selection).await?)
 }
 
 /// Packs into a temporary file of `directory`, which one rename then gives its name.

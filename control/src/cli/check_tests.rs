@@ -12,6 +12,7 @@ use floe_proto::root::{self, Root, Signers};
 use floe_proto::time::Timestamp;
 
 use super::*;
+use crate::bundle::selection::Selection;
 use crate::bundle::syntax;
 use crate::cli::view::check::SeverityView;
 use crate::cli::view::{Page, View as _};
@@ -292,7 +293,7 @@ async fn each_way_to_break_a_repository_is_answered() {
 #[tokio::test]
 async fn every_file_that_nix_cannot_read_is_named() {
     let sound = Sandbox::sound();
-    if syntax::faults(&sound.path("hosts/www")).await.is_none() {
+    if syntax::faults(&sound.path("hosts/www"), &Selection::Role).await.is_none() {
         return; // Nix is not here; what is said then is looked at below
     }
     insta::assert_snapshot!(table(CASES_OF_NIX).await);
@@ -302,7 +303,8 @@ async fn every_file_that_nix_cannot_read_is_named() {
 async fn whoever_has_no_nix_is_told_so() {
     let looked = check::look(Sandbox::sound().0.path(), &[], NOW.parse().unwrap()).await.unwrap();
     let told = looked.findings.iter().any(|finding| finding.message.contains("Nix is not here"));
-    let has_nix = syntax::faults(Sandbox::sound().path("hosts/www").as_path()).await.is_some();
+    let sound = Sandbox::sound();
+    let has_nix = syntax::faults(&sound.path("hosts/www"), &Selection::Role).await.is_some();
     assert_eq!(told, !has_nix);
 }
 
@@ -346,3 +348,6 @@ async fn the_json_of_findings() {
     let view = sandbox.check().await;
     insta::assert_snapshot!(serde_json::to_string_pretty(&view).unwrap());
 }
+
+#[path = "check_flake_tests.rs"]
+mod flakes;

@@ -14,8 +14,8 @@ use super::dev;
 use super::end::Stopped;
 use super::output::Unprinted;
 use crate::bundle::{
-    cache_key, check, closure, history, listed, pins, publish, rendered, sign, source, state,
-    syntax,
+    cache_key, check, closure, history, inputs, listed, pins, publish, rendered, sign, source,
+    state, syntax,
 };
 use crate::import;
 use crate::secrets::{recipients, seal, values};
@@ -92,6 +92,9 @@ fn judge(error: &anyhow::Error) -> Verdict {
             return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<syntax::Error>() {
+            return advice(error.advice().into(), false);
+        }
+        if let Some(error) = error.downcast_ref::<inputs::Error>() {
             return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<closure::Error>() {

@@ -1,9 +1,12 @@
-//! `floe lock`: what hosts build with, taken on to what is newest.
+//! `floe lock`: what hosts build with, taken on to what is newest. A flake has a lock file of
+//! its own, which Nix takes on.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use floe_proto::id::Role;
 use floe_proto::payload::lock as file;
 use floe_proto::payload::pin::{Pin, PinHash, PinName, PinUrl};
 
@@ -13,7 +16,7 @@ use super::progress::Progress;
 use super::view::lock::{Change, LockView, PinView};
 use crate::bundle::pins;
 use crate::durable;
-use crate::repository::{LOCK_FILE, Repository};
+use crate::repository::{Code, LOCK_FILE, Repository};
 
 /// Take the pins of floe.lock on to what they follow
 #[derive(Debug, Subcommand)]
@@ -26,7 +29,8 @@ pub(super) enum Lock {
 ///
 /// A pin says with `follow` what it follows: a URL that leads to what is newest, as the
 /// channels of NixOS do, or a branch of the repository on GitHub that its `url` names. Pins
-/// that follow nothing stay. Hosts get what is new with the next push.
+/// that follow nothing stay. Hosts get what is new with the next push. Roles of a flake are
+/// pinned by its flake.lock, which `nix flake update` takes on.
 #[derive(Args, Debug)]
 #[command(after_help = UPDATE_EXAMPLES)]
 pub(super) struct Update {
@@ -64,9 +68,18 @@ impl Lock {
 impl Update {
     async fn run(self, context: &Context) -> anyhow::Result<End> {
         let repository = context.repository()?;
+        let flakes = flakes(&repository);
+        if let (Some((role, directory)), false) = (flakes.first(), has_lock(&repository)) {
+            let why = format!("there is no {LOCK_FILE}: `{role}` is of a flake, with its own");
+            return Err(Stopped::failed(why, flake_update(directory)).into());
+        }
         let lock = repository.lock()?;
         self.all_follow(&lock)?;
         let progress = context.progress();
+        for (role, directory) in &flakes {
+            let update = flake_update(directory);
+            progress.note(&format!("{role} is of a flake, with its own lock file: {update}"));
+        }
         let (mut pins, mut new) = (Vec::new(), Vec::new());
         for (name, pin) in &lock.pins {
             if self.pins.is_empty() || self.pins.contains(name) {
@@ -137,6 +150,27 @@ impl Update {
         view.change = Change::Updated;
         (view.new_url, view.new_sha256) = (Some(target.url.to_string()), Some(hash.to_string()));
         Ok((view, Some((target.url, hash))))
+    }
+}
+
+fn has_lock(repository: &Repository) -> bool {
+    repository.root().join(LOCK_FILE).exists()
+}
+
+/// The roles that floe.lock pins nothing for, and where their flakes are.
+fn flakes(repository: &Repository) -> Vec<(Role, PathBuf)> {
+    let flake = |role: Role| match repository.host_file(&role).ok()?.code {
+        Code::File(_) => None,
+        Code::Flake(flake) => Some((role, flake.directory)),
+    };
+    repository.roles().into_iter().filter_map(flake).collect()
+}
+
+/// Every version of Nix takes this form.
+fn flake_update(directory: &Path) -> String {
+    match directory == Path::new("") {
+        true => "nix flake update".into(),
+        false => format!("cd {} && nix flake update", directory.display()),
     }
 }
 

@@ -15,6 +15,7 @@ use floe_proto::root::Root;
 use floe_proto::verify::Verified;
 use tempfile::NamedTempFile;
 
+use super::bundle;
 use super::closure::{self, ClosureArgs, Content};
 use super::connection::Connection;
 use super::context::Context;
@@ -31,14 +32,14 @@ use crate::bundle::history::{self, Entry};
 use crate::bundle::sign;
 use crate::bundle::source::Source;
 use crate::bundle::state::{self, Statement};
-use crate::bundle::syntax::{self, Parsed};
+use crate::bundle::syntax::Parsed;
 use crate::repository::{Repository, Span};
 use crate::signing::Signer;
 
 /// Build, sign and publish a role's bundle, and take it to its hosts
 ///
-/// Packs hosts/<ROLE>/ and the pins of floe.lock, signs the manifest with your release
-/// keys under the next serial, uploads what the store does not have, and starts a
+/// Packs hosts/<ROLE>/ and the pins of floe.lock, or the role's flake, signs the manifest
+/// with your release keys under the next serial, uploads what the store does not have, and starts a
 /// rollout: one canary host, then the rest. A host that fails or goes back stops it.
 ///
 /// With --revert or --renew nothing is built: what was published before is signed again
@@ -231,7 +232,7 @@ impl Push {
             newest.as_ref().is_some_and(|newest| newest.manifest.payload.sha256 == packed.digest);
         // What hosts already run, or what was built, Nix has read before.
         if !self.no_check && !unchanged && made.is_none() {
-            match syntax::parse(&source.directory).await? {
+            match bundle::parsed(&source).await? {
                 Parsed::Fine => {}
                 Parsed::NotTried => progress.note("Nix is not here: hosts find typing errors"),
             }

@@ -2,9 +2,9 @@
 //!
 //! ```toml
 //! system = "x86_64-linux"
-//! entry = "configuration.nix"      # relative to hosts/<role>/; this is the default
+//! entry = "configuration.nix"      # relative to hosts/<role>/, or `flake`: super::code
 //!
-//! [files."configuration.nix"]      # relative to hosts/<role>/
+//! [files."configuration.nix"]      # relative to hosts/<role>/, or to the flake
 //! template = true                  # rendered with the vault's variables; ends in the Nix store
 //! ```
 //!
@@ -20,11 +20,11 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use floe_proto::manifest::{self, Activation, Entry, Health};
-use floe_proto::payload;
+use floe_proto::manifest::{self, Activation, Health};
 use serde::Deserialize;
 
 use super::activation::RawActivation;
+use super::code::{self, Code};
 use super::error::Error;
 use super::fault::Faults;
 use super::health::RawHealth;
@@ -43,15 +43,15 @@ pub const FILE: &str = "host.toml";
 pub struct HostFile {
     /// The Nix system of the role's hosts.
     pub system: String,
-    /// The file that is `nixos-config`, relative to the payload.
-    pub entry: Entry,
+    /// Where its Nix code is.
+    pub code: Code,
     /// How hosts are switched.
     pub activation: Activation,
     /// What a healthy host looks like.
     pub health: Health,
     /// What hosts get that no bundle carries, in the order of names.
     pub secrets: Vec<SecretEntry>,
-    /// The files of `[files]`, relative to `hosts/<role>/`.
+    /// The files of `[files]`, relative to `hosts/<role>/`, or to the flake.
     pub files: Vec<PathBuf>,
     /// Those of them that are templates.
     pub templates: Vec<PathBuf>,
@@ -86,9 +86,7 @@ impl HostFile {
         let (raw, document): (Raw, _) = toml_file::parse(text, path)?;
         let mut faults = Faults::default();
         system_fault(&raw.system, &mut faults);
-        let entry = Entry::try_from(format!("{}/{}", payload::ROLE, raw.entry))
-            .map_err(|_| format!("`{}` is no relative path inside the role", raw.entry));
-        let entry = faults.take("entry", entry);
+        let code = code::code(raw.entry, raw.flake.as_deref(), path, &mut faults);
         let activation = raw.activation.checked(&mut faults);
         let health = raw.health.checked(activation.deadline_seconds, &mut faults);
         raw.rollout.check(&mut faults);
@@ -103,10 +101,10 @@ impl HostFile {
         let templates = raw.files.iter().filter(|(_, file)| file.template);
         let templates = templates.map(|(path, _)| path.clone()).collect();
         let files = raw.files.into_keys().collect();
-        match entry {
-            Some(entry) if faults.is_empty() => Ok(Self {
+        match code {
+            Some(code) if faults.is_empty() => Ok(Self {
                 system: raw.system,
-                entry,
+                code,
                 activation,
                 health,
                 secrets,
@@ -117,11 +115,6 @@ impl HostFile {
             }),
             Some(_) | None => Err(document.wrong(path, faults)),
         }
-    }
-
-    /// The entry, relative to `hosts/<role>/`.
-    pub fn entry_inside(&self) -> PathBuf {
-        self.entry.as_path().components().skip(1).collect()
     }
 }
 
@@ -163,8 +156,8 @@ pub(super) fn is_inside(path: &Path) -> bool {
 #[serde(deny_unknown_fields)]
 struct Raw {
     system: String,
-    #[serde(default = "default_entry")]
-    entry: String,
+    entry: Option<String>,
+    flake: Option<String>,
     #[serde(default)]
     health: RawHealth,
     #[serde(default)]
@@ -183,10 +176,6 @@ struct Raw {
 #[serde(deny_unknown_fields)]
 struct RawFile {
     template: bool,
-}
-
-fn default_entry() -> String {
-    "configuration.nix".into()
 }
 
 #[cfg(test)]

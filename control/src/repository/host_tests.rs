@@ -15,7 +15,7 @@ fn a_soak_time_may_be_zero_and_a_deadline_may_not() {
 #[test]
 fn the_least_that_must_be_said_is_the_system() {
     let file = parse("system = 'aarch64-linux'").unwrap();
-    assert_eq!(file.entry.as_path(), Path::new("role/configuration.nix"));
+    assert_eq!(file.code.entry_inside(), Some("configuration.nix".into()));
     assert_eq!(file.activation.deadline_seconds, 90);
     assert_eq!(file.health, Health { soak_seconds: 10, checks: Vec::new() });
 }
@@ -101,5 +101,20 @@ fn what_is_documented_is_read() {
     assert_eq!((file.health.checks.len(), file.secrets.len(), file.templates.len()), (4, 2, 1));
     assert!(file.image.is_some() && file.stack.is_some());
     let lock = page.split("```toml\n").nth(2).and_then(|rest| rest.split("```").next()).unwrap();
-    lock.parse::<payload::lock::Lock>().unwrap();
+    lock.parse::<floe_proto::payload::lock::Lock>().unwrap();
+}
+
+#[test]
+fn a_role_of_a_flake_is_called_as_its_directory_is() {
+    let read = |text: &str| {
+        let text = format!("system = 'x86_64-linux'\n{text}");
+        HostFile::parse(&text, Path::new("hosts/www.a.b/host.toml")).map_err(|e| e.to_string())
+    };
+    let code = read("flake = '.'").unwrap().code;
+    assert_eq!(code.entry().to_string(), "role#nixosConfigurations.\"www.a.b\"");
+    assert_eq!(code.flake().unwrap().directory, Path::new(""));
+    let both = read("flake = 'nix#web'\nentry = 'x.nix'").unwrap_err();
+    assert!(both.contains("line 3: entry:") && both.contains("remove `entry`"), "{both}");
+    let outside = read("flake = 'github:a/b'").unwrap_err();
+    assert!(outside.contains("line 2: flake: `github:a/b` is no directory"), "{outside}");
 }

@@ -13,6 +13,7 @@
 
 mod activation;
 mod aws;
+mod code;
 mod duration;
 mod error;
 mod fault;
@@ -28,6 +29,7 @@ mod stack;
 pub(crate) mod suggest;
 mod toml_file;
 
+pub use code::{Code, Flake};
 pub use duration::{InvalidSpan, Span};
 pub use error::Error;
 pub use fault::{Fault, Place};

@@ -8,6 +8,8 @@
 //! inside:   floe.lock          where every pin comes from          (lock)
 //!           role/…             the files of hosts/<role>/
 //!           pins/<name>/…      the trees of path pins
+//!
+//! or:       role/…             the flake, with flake.nix and flake.lock   (flake)
 //! ```
 //!
 //! There is exactly one archive for a tree and exactly one tree for an archive:
@@ -24,8 +26,10 @@
 //! | [`unpack`] | `tar.zst` → a directory, or nothing |
 //! | [`lock`] | `floe.lock` |
 //! | [`pin`] | what may stand in it |
+//! | [`flake`] | `flake.lock` |
 
 mod entry;
+pub mod flake;
 mod frame;
 #[cfg(test)]
 mod hostile;
@@ -37,7 +41,7 @@ pub mod pin;
 mod round_trip;
 pub mod unpack;
 
-/// Directory of a payload that holds the files of `hosts/<role>/`.
+/// Directory of a payload that holds the files of `hosts/<role>/`, or of the role's flake.
 pub const ROLE: &str = "role";
 
 /// Directory of a payload that holds the trees of path pins, by their names.

@@ -165,7 +165,7 @@ impl View for BundleView {
                 .to_owned(),
             ),
             ("system", manifest.system.clone()),
-            ("entry", manifest.entry.as_path().display().to_string()),
+            ("entry", manifest.entry.to_string()),
             (
                 "payload",
                 format!("{} {}", manifest.payload.sha256, bytes(manifest.payload.length.get())),
