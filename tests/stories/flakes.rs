@@ -9,13 +9,16 @@ use floe_tests::script::{self, eventually};
 use floe_tests::world::World;
 use tokio::process::Command;
 
-use crate::{WWW, version};
+use crate::{MAIL, WWW, version};
 
 /// Where a host serves the tarball of an input to itself; the flake names it as a
 /// substituter, too.
 const SERVED: &str = "http://127.0.0.1:8099";
 
-/// The flake of the website. Of its inputs one is a directory of it, the other a tarball.
+/// The inputs of the flake: trees of the repository, which each host serves to itself.
+const INPUTS: [&str; 2] = ["floe", "nixpkgs"];
+
+/// The flake of the website.
 fn flake() -> String {
     format!(
         r#"{{
@@ -24,7 +27,7 @@ fn flake() -> String {
     substituters = [ "{SERVED}" ];
     flake-registry = "{SERVED}/registry.json";
   }};
-  inputs.nixpkgs.url = "path:./nixpkgs";
+  inputs.nixpkgs.url = "{SERVED}/nixpkgs.tar.gz";
   inputs.floe = {{ url = "{SERVED}/floe.tar.gz"; flake = false; }};
   outputs = {{ self, nixpkgs, floe }}: {{
     nixosConfigurations."{WWW}" = nixpkgs.lib.nixosSystem {{
@@ -40,25 +43,19 @@ fn flake() -> String {
 }
 
 /// Its lock file, as `nix flake lock` writes it where it can fetch.
-async fn lock(directory: &Path, floe: &Path) -> String {
-    let (nixpkgs, floe) = (nar_hash(&directory.join("nixpkgs")).await, nar_hash(floe).await);
-    let tarball = format!("{SERVED}/floe.tar.gz");
-    let lock = serde_json::json!({
-        "nodes": {
-            "root": { "inputs": { "nixpkgs": "nixpkgs", "floe": "floe" } },
-            "nixpkgs": {
-                "locked": { "type": "path", "path": "./nixpkgs", "lastModified": 1, "narHash": nixpkgs },
-                "original": { "type": "path", "path": "./nixpkgs" },
-            },
-            "floe": {
-                "flake": false,
-                "locked": { "type": "tarball", "url": tarball, "narHash": floe },
-                "original": { "type": "tarball", "url": tarball },
-            },
-        },
-        "root": "root",
-        "version": 7,
-    });
+async fn lock(pins: &Path) -> String {
+    let mut nodes = serde_json::json!({ "root": { "inputs": {} } });
+    for name in INPUTS {
+        let url = format!("{SERVED}/{name}.tar.gz");
+        let hash = nar_hash(&pins.join(name)).await;
+        nodes["root"]["inputs"][name] = name.into();
+        nodes[name] = serde_json::json!({
+            "locked": { "type": "tarball", "url": url, "narHash": hash },
+            "original": { "type": "tarball", "url": url },
+        });
+    }
+    nodes["floe"]["flake"] = false.into();
+    let lock = serde_json::json!({ "nodes": nodes, "root": "root", "version": 7 });
     serde_json::to_string_pretty(&lock).unwrap()
 }
 
@@ -74,7 +71,6 @@ async fn moved_into_a_flake(world: &World) -> PathBuf {
     let directory = world.repository.path().join("nix");
     let pins = world.repository.path().join("pins");
     fs::create_dir(&directory).unwrap();
-    script::run(Command::new("cp").arg("-r").arg(pins.join("nixpkgs")).arg(&directory)).await;
     let moved = |name: &str, changes: &[(&str, &str)]| {
         let from = world.repository.file(WWW, name);
         let mut text = fs::read_to_string(&from).unwrap();
@@ -99,23 +95,25 @@ async fn moved_into_a_flake(world: &World) -> PathBuf {
         moved(name, &[]);
     }
     fs::write(directory.join("flake.nix"), flake()).unwrap();
-    fs::write(directory.join("flake.lock"), lock(&directory, &pins.join("floe")).await).unwrap();
+    fs::write(directory.join("flake.lock"), lock(&pins).await).unwrap();
     world.repository.edit_host_toml(WWW, "\n\n", "\nflake = \"nix\"\n\n");
     for host in &world.hosts {
-        serve(host, &pins.join("floe")).await;
+        serve(host, &pins).await;
     }
     directory
 }
 
-/// Serves `tree` as a tarball on `host`, and keeps a log of what is asked for.
-async fn serve(host: &Host, tree: &Path) {
-    let archive = tempfile::NamedTempFile::new().unwrap();
-    let mut tar = Command::new("tar");
-    tar.arg("-czf").arg(archive.path()).arg("-C").arg(tree.parent().unwrap());
-    script::run(tar.arg(tree.file_name().unwrap())).await;
-    let archive = data_encoding::BASE64.encode(&fs::read(archive.path()).unwrap());
-    host.shell(&format!("mkdir -p /srv/tar && echo {archive} | base64 -d > /srv/tar/floe.tar.gz"))
-        .await;
+/// Serves the inputs below `pins` as tarballs on `host`, and keeps a log of what is asked for.
+async fn serve(host: &Host, pins: &Path) {
+    for name in INPUTS {
+        let archive = tempfile::NamedTempFile::new().unwrap();
+        let mut tar = Command::new("tar");
+        tar.arg("-czf").arg(archive.path()).arg("-C").arg(pins).arg(name);
+        script::run(&mut tar).await;
+        let archive = data_encoding::BASE64.encode(&fs::read(archive.path()).unwrap());
+        let file = format!("/srv/tar/{name}.tar.gz");
+        host.shell(&format!("mkdir -p /srv/tar && echo {archive} | base64 -d > {file}")).await;
+    }
     // Somebody said yes to it once, for work of their own.
     let yes = format!("{{\"substituters\": {{\"{SERVED}\": true}}}}");
     let kept = "/root/.local/share/nix";
@@ -143,7 +141,8 @@ async fn t046_a_role_of_a_flake_is_built_by_its_own_lock_file_alone() {
     let world = World::of(&[(WWW, 1)]).await;
     let [host] = world.hosts.as_slice() else { panic!("one host") };
     let directory = moved_into_a_flake(&world).await;
-    // Nothing of what other roles are pinned by is needed.
+    // Nothing of what other roles are pinned by is needed, where there are none.
+    fs::remove_dir_all(world.repository.path().join("hosts").join(MAIL)).unwrap();
     fs::remove_file(world.repository.path().join("floe.lock")).unwrap();
     world.operator().floe(&["check", WWW]).await.succeeded();
     let before = host.state().await;
@@ -165,7 +164,9 @@ async fn t046_a_role_of_a_flake_is_built_by_its_own_lock_file_alone() {
     // What the flake fetches was fetched from there, and nothing that it calls a substituter or
     // a registry; Nix says that it was told of one.
     let asked = host.shell("journalctl --unit served --output cat | grep GET").await;
-    assert!(asked.contains("GET /floe.tar.gz "), "{asked}");
+    for name in INPUTS {
+        assert!(asked.contains(&format!("GET /{name}.tar.gz ")), "{asked}");
+    }
     assert!(!asked.contains("nix-cache-info") && !asked.contains("registry"), "{asked}");
     let logs = world.operator().floe(&["hosts", "logs", &host.id()]).await.succeeded();
     logs.said("ignoring untrusted flake configuration setting 'substituters'");
@@ -183,7 +184,7 @@ async fn t059_a_flake_whose_lock_is_not_complete_is_sent_to_nobody() {
         world.nothing_is_published(WWW).await;
     };
     refused(&whole.replace("\"narHash\"", "\"hash\""), "without a `narHash`").await;
-    refused(&whole.replace("\"./nixpkgs\"", "\"../pins/nixpkgs\""), "outside of the flake").await;
+    refused(&whole.replace(SERVED, "file:///srv"), "no host can fetch it").await;
     refused(&whole.replace("\"floe\"", "\"fleo\""), "nobody locked `floe`").await;
     fs::write(&lock, whole).unwrap();
     world.operator().floe(&["check", WWW]).await.succeeded();

@@ -7,7 +7,8 @@ const FLAKE_LOCK: &str = r#"{
   "nodes": {
     "lib": {
       "locked": {"type": "path", "path": "./lib"},
-      "original": {"type": "path", "path": "./lib"}
+      "original": {"type": "path", "path": "./lib"},
+      "parent": []
     },
     "nixpkgs": {
       "locked": {"type": "github", "narHash": "sha256-7u/RihPpWbE905S1sCBgeQC0STl5qeAeQnkf9MxdkB4="},
@@ -72,6 +73,10 @@ const CASES: &[Case] = &[
         ] {
             it.edit("nix/flake.lock", old, new);
         }
+    }),
+    ("a path in a flake was locked by an older Nix", |it| {
+        flake(it);
+        it.edit("nix/flake.lock", "\"parent\": []", "\"flake\": true");
     }),
     ("an input of a flake is not locked", |it| {
         flake(it);

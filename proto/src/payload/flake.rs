@@ -134,8 +134,14 @@ impl FlakeLock {
         let here = ["file:", "/", "."].iter().any(|start| url.starts_with(start));
         match (locked.kind.as_str(), locked.path.as_deref()) {
             ("path", Some(path)) if !path.starts_with('/') => {
-                // What lies in the flake was signed with it: Nix needs no hash since 2.26.
-                self.inside(node, 0).is_none().then_some(Fault::Outside { input })
+                // What lies in the flake was signed with it, so that no hash is needed. Only
+                // since 2.26, which writes down the parent, does Nix find it: before, it was
+                // looked for in the store, where it is on the machine that locked it alone.
+                match (self.inside(node, 0), &node.parent) {
+                    (None, _) => Some(Fault::Outside { input }),
+                    (Some(_), None) => Some(Fault::NoParent { input }),
+                    (Some(_), Some(_)) => None,
+                }
             }
             ("path", _) => Some(Fault::Outside { input }),
             ("indirect", _) => Some(Fault::Indirect { input }),
@@ -259,6 +265,12 @@ pub enum Fault {
         /// The name of the node.
         input: String,
     },
+    /// A directory of the flake, as Nix before 2.26 locks it.
+    #[error("the input `{input}` is a path that Nix before 2.26 locked, which hosts do not find")]
+    NoParent {
+        /// The name of the node.
+        input: String,
+    },
     /// A repository or file of one machine.
     #[error("the input `{input}` lies on this machine alone (`file:`), where no host can fetch it")]
     Here {
@@ -286,6 +298,9 @@ impl Fault {
             Self::Outside { .. } => {
                 "move it into the flake's directory, or name a repository that hosts can fetch"
             }
+            Self::NoParent { .. } => {
+                "make it no input (`import ./DIRECTORY`); or lock it by Nix 2.26, if hosts have that"
+            }
             Self::Here { .. } => "name a URL that hosts can fetch, then: nix flake lock",
             Self::Indirect { .. } => {
                 "say in flake.nix where it lies (`inputs.NAME.url`), then: nix flake lock"
@@ -301,6 +316,7 @@ impl Fault {
             | Self::NotLocked { input }
             | Self::NoHash { input }
             | Self::Outside { input }
+            | Self::NoParent { input }
             | Self::Here { input }
             | Self::Indirect { input } => Some(input),
         }
