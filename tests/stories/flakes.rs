@@ -145,6 +145,7 @@ async fn t046_a_role_of_a_flake_is_built_by_its_own_lock_file_alone() {
     fs::remove_dir_all(world.repository.path().join("hosts").join(MAIL)).unwrap();
     fs::remove_file(world.repository.path().join("floe.lock")).unwrap();
     world.operator().floe(&["check", WWW]).await.succeeded();
+    world.operator().floe(&["lock", "update"]).await.ended_with(1).said("nix flake update");
     let before = host.state().await;
 
     for number in [1, 2] {

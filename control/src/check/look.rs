@@ -8,7 +8,7 @@ use floe_proto::time::Timestamp;
 use super::finding::{Finding, Findings};
 use super::{fleet, keys, role};
 use crate::bundle::selection::Selection;
-use crate::repository::{Error, HOSTS, LOCK_FILE};
+use crate::repository::{Error, HOSTS};
 
 /// What was looked at, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +34,7 @@ pub async fn look(root: &Path, only: &[Role], now: Timestamp) -> Result<Looked, 
     let flakes: Vec<_> = known.iter().map(|(_, path)| role::flake_of(root, path)).collect();
     // A flake has a lock file of its own.
     let needs_lock = flakes.is_empty() || flakes.iter().any(Option::is_none);
-    let has_lock = needs_lock || root.join(LOCK_FILE).exists();
-    let lock = if has_lock { fleet::lock(&mut findings) } else { None };
+    let lock = if needs_lock { fleet::lock(&mut findings) } else { None };
 
     if let Some(role) = only.iter().find(|role| !known.iter().any(|(known, _)| known == *role)) {
         let known = known.iter().map(|(role, _)| role.to_string()).collect();

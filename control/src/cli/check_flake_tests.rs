@@ -105,6 +105,10 @@ const CASES: &[Case] = &[
         flake(it);
         it.remove("floe.lock");
     }),
+    ("nor that it is right", |it| {
+        flake(it);
+        it.write("floe.lock", "schema = 1\n[pins]\n");
+    }),
     ("a template of a flake was renamed", |it| {
         flake(it);
         it.append(HOST_PATH, "\n[files.\"site.conf\"]\ntemplate = true\n");

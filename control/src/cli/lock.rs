@@ -69,8 +69,10 @@ impl Update {
     async fn run(self, context: &Context) -> anyhow::Result<End> {
         let repository = context.repository()?;
         let flakes = flakes(&repository);
-        if let (Some((role, directory)), false) = (flakes.first(), has_lock(&repository)) {
-            let why = format!("there is no {LOCK_FILE}: `{role}` is of a flake, with its own");
+        if let (Some((role, directory)), true) =
+            (flakes.first(), flakes.len() == repository.roles().len())
+        {
+            let why = format!("no role is pinned by {LOCK_FILE}: `{role}` is of a flake");
             return Err(Stopped::failed(why, flake_update(directory)).into());
         }
         let lock = repository.lock()?;
@@ -153,10 +155,6 @@ impl Update {
     }
 }
 
-fn has_lock(repository: &Repository) -> bool {
-    repository.root().join(LOCK_FILE).exists()
-}
-
 /// The roles that floe.lock pins nothing for, and where their flakes are.
 fn flakes(repository: &Repository) -> Vec<(Role, PathBuf)> {
     let flake = |role: Role| match repository.host_file(&role).ok()?.code {
@@ -185,4 +183,27 @@ fn write(repository: &Repository, new: &[(&PinName, PinUrl, PinHash)]) -> anyhow
     }
     durable::write_file(&path, text.as_bytes(), 0o644)
         .with_context(|| format!("could not write `{}`", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flake_is_taken_on_by_nix_and_where_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("floe.toml", "fleet = 'a.b'\nserver = 'https://x'");
+        write("hosts/mail/host.toml", "system = 'x86_64-linux'");
+        write("hosts/web/host.toml", "system = 'x86_64-linux'\nflake = '.'");
+        write("hosts/www/host.toml", "system = 'x86_64-linux'\nflake = 'nix#web'");
+        let found = flakes(&Repository::open(directory.path()).unwrap());
+        let said: Vec<_> =
+            found.iter().map(|(role, at)| format!("{role}: {}", flake_update(at))).collect();
+        assert_eq!(said, ["web: nix flake update", "www: cd nix && nix flake update"]);
+    }
 }

@@ -48,7 +48,7 @@ pub fn building(directory: &Path, attribute: &Attribute, link: &Path) -> Vec<OsS
 /// The first two are for a Nix that does not take flakes by itself. Then: no lock file that
 /// would have to be changed, which is an error. (`--no-write-lock-file` would make it none: Nix
 /// then goes on with inputs that nobody locked, `lockFlake` in src/libexpr/flake/flake.cc of
-/// 2.8, and of 2.18.) No names of registries, and no settings (`nixConfig`) of the flake; the
+/// 2.8, and later.) No names of registries, and no settings (`nixConfig`) of the flake; the
 /// one that Nix takes without being asked is that of the registry. Nothing but the flake is
 /// evaluated.
 const FLAGS: [&str; 16] = [
