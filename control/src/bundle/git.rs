@@ -115,9 +115,9 @@ fn ls_files(directory: &Path, arguments: &[&str]) -> Result<Vec<PathBuf>, Error>
     let mut git = program::command("git").into_std();
     git.args(options).args(arguments).current_dir(directory).stdin(Stdio::null());
     let failed = |said: String| Error { directory: directory.to_owned(), said };
-    let ended = git.output().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => failed("there is no `git` here".into()),
-        _ => failed(error.to_string()),
+    let ended = git.output().map_err(|error| {
+        let gone = error.kind() == io::ErrorKind::NotFound;
+        failed(if gone { "there is no `git` here".into() } else { error.to_string() })
     })?;
     if !ended.status.success() {
         let said = String::from_utf8_lossy(&ended.stderr);
