@@ -18,6 +18,7 @@
 //! * [`rollout`]: which host gets what, when; [`session`]: live agents.
 
 pub mod aws;
+mod bounded;
 pub mod bundle;
 pub mod check;
 pub mod cli;

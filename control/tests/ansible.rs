@@ -31,7 +31,7 @@ struct Case {
 struct NoSalts;
 
 impl Salts for NoSalts {
-    fn salt(&mut self, _: &str, _: Algorithm) -> Result<String, Unsalted> {
+    fn salt(&mut self, _: &str, _: &str, _: Algorithm) -> Result<String, Unsalted> {
         Err(Unsalted)
     }
 }

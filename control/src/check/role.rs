@@ -17,6 +17,7 @@ use crate::bundle::syntax;
 use crate::repository::{
     Code, HOST_FILE, HOSTS, HostFile, Place, SecretSource, place_in, read_host_file,
 };
+use crate::secrets::age_file;
 
 /// Every role, by its directory; what is in hosts/ and is none is a finding.
 pub(super) fn roles(findings: &mut Findings) -> Vec<(Role, PathBuf)> {
@@ -123,7 +124,7 @@ fn named_files(
         let SecretSource::Age(file) = &secret.source else { continue };
         let name = format!("secrets.{}.age", secret.name);
         let shown = file.display();
-        match starts_like_age(&findings.root().join(file)) {
+        match age_file::is_age(&findings.root().join(file)) {
             Ok(true) => {}
             Ok(false) => {
                 let message = format!("`{shown}` is not encrypted by age");
@@ -169,14 +170,6 @@ fn entry(directory: &Path, inside: &Path, findings: &mut Findings) {
         let advice = "write it, or name another file as `entry` in host.toml";
         findings.error(&path, "the entry of the role is not there", advice);
     }
-}
-
-/// The armour, or the first line of the binary format (<https://c2sp.org/age>).
-fn starts_like_age(path: &Path) -> io::Result<bool> {
-    let mut start = Vec::new();
-    fs::File::open(path)?.take(64).read_to_end(&mut start)?;
-    let starts = |with: &[u8]| start.trim_ascii_start().starts_with(with);
-    Ok(starts(b"age-encryption.org/v1") || starts(b"-----BEGIN AGE ENCRYPTED FILE-----"))
 }
 
 /// What no bundle may hold: the first such thing, since packing stops there.

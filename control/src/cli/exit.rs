@@ -18,7 +18,7 @@ use crate::bundle::{
     state, syntax,
 };
 use crate::import;
-use crate::secrets::{recipients, seal, values};
+use crate::secrets::{age_file, editor, recipients, seal, values};
 use crate::trust::proposal;
 use crate::vault::{self, variables};
 use crate::{repository, serve, signing, template};
@@ -80,6 +80,12 @@ fn judge(error: &anyhow::Error) -> Verdict {
             return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<values::Error>() {
+            return advice(error.advice().into(), false);
+        }
+        if let Some(error) = error.downcast_ref::<age_file::Error>() {
+            return advice(error.advice().into(), false);
+        }
+        if let Some(error) = error.downcast_ref::<editor::Error>() {
             return advice(error.advice().into(), false);
         }
         if let Some(error) = error.downcast_ref::<proposal::Error>() {

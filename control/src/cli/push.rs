@@ -134,7 +134,8 @@ impl Push {
         } else {
             let source = Source::read(&repository, &self.role)?;
             let needed = source.settings.needs_vault();
-            let mut vault = self.vault.open(context, &repository, &self.role, needed).await?;
+            let vault = self.vault.open(context, &repository, &self.role, needed).await?;
+            let mut vault = vault.for_dry_run(self.dry_run);
             if !(self.no_secrets || self.no_rollout) {
                 let role = &self.role;
                 let (repository, root) = (&repository, &root);

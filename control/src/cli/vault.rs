@@ -43,9 +43,37 @@ pub(super) struct Vault {
     salts: SaltFile,
     role: Role,
     root: PathBuf,
+    /// Whether new salts are written down.
+    keeps_salts: bool,
 }
 
 impl Vault {
+    /// Nothing that is made here is written down.
+    pub(super) fn for_dry_run(self, dry_run: bool) -> Self {
+        Self { keeps_salts: !dry_run, ..self }
+    }
+
+    /// The variables of `role`, and its salts; without a password only where that is not
+    /// `needed`, or nothing is sealed.
+    pub(super) fn open(
+        repository: &Repository,
+        role: &Role,
+        password: Option<&Password>,
+        is_needed: bool,
+    ) -> anyhow::Result<Self> {
+        let root = repository.root();
+        let unsalted = || format!("could not use `{}`", root.join(SALTS_FILE).display());
+        let salts = SaltFile::read(root).with_context(unsalted)?;
+        let is_sealed = Variables::need_password(root, role.as_str())?;
+        let variables = match (is_sealed, password) {
+            (true, None) if is_needed => return Err(locked(root).into()),
+            (true, None) => None,
+            (true, Some(_)) | (false, _) => Some(Variables::read(root, role.as_str(), password)?),
+        };
+        let (role, root) = (role.clone(), root.to_owned());
+        Ok(Self { variables, salts, role, root, keeps_salts: true })
+    }
+
     /// `text`, a template, of the secret `name`. Its salts are kept beside those of files.
     pub(super) fn render(&mut self, name: &Name, text: &str) -> anyhow::Result<Zeroizing<String>> {
         let none = || locked(&self.root);
@@ -95,6 +123,9 @@ impl Vault {
 
     /// Writes down the salts that were made, so that digests stay what they are.
     pub(super) fn keep_salts(&mut self) -> anyhow::Result<()> {
+        if !self.keeps_salts {
+            return Ok(());
+        }
         let unsalted = || format!("could not use `{}`", self.root.join(SALTS_FILE).display());
         self.salts.save(&self.root).with_context(unsalted)
     }
@@ -118,23 +149,47 @@ impl VaultArgs {
         role: &Role,
         is_needed: bool,
     ) -> anyhow::Result<Vault> {
-        let root = repository.root();
-        let unsalted = || format!("could not use `{}`", root.join(SALTS_FILE).display());
-        let salts = SaltFile::read(root).with_context(unsalted)?;
-        let is_sealed = Variables::need_password(root, role.as_str())?;
-        let password = match is_sealed {
+        let password = match Variables::need_password(repository.root(), role.as_str())? {
             false => None,
             true => self.password(context, repository, is_needed).await?,
         };
-        let variables = match (is_sealed, &password) {
-            (true, None) if is_needed => return Err(locked(root).into()),
-            (true, None) => None,
-            (true, Some(_)) | (false, _) => {
-                Some(Variables::read(root, role.as_str(), password.as_ref())?)
-            }
-        };
-        let (role, root) = (role.clone(), root.to_owned());
-        Ok(Vault { variables, salts, role, root })
+        Vault::open(repository, role, password.as_ref(), is_needed)
+    }
+
+    /// The password for what is sealed, which is needed.
+    pub(super) async fn needed_password(
+        &self,
+        context: &Context,
+        repository: &Repository,
+    ) -> anyhow::Result<Password> {
+        let password = self.password(context, repository, true).await?;
+        password.ok_or_else(|| locked(repository.root()).into())
+    }
+
+    /// The password for a vault that begins; on a terminal it is typed twice.
+    pub(super) async fn new_password(
+        &self,
+        context: &Context,
+        repository: &Repository,
+    ) -> anyhow::Result<Password> {
+        if self.file(context, repository).is_some() {
+            return self.needed_password(context, repository).await;
+        }
+        let environment = context.environment();
+        let typed = environment.ask_plainly("New vault password: ")?;
+        let typed = typed.ok_or_else(|| locked(repository.root()))?;
+        if environment.ask_plainly("Once more: ")?.is_none_or(|again| *again != *typed) {
+            let advice = "type the same password twice";
+            return Err(Stopped::failed("the two passwords are not the same", advice).into());
+        }
+        Ok(Password::new(typed.as_bytes())?)
+    }
+
+    /// The file with the password, where one is named.
+    fn file(&self, context: &Context, repository: &Repository) -> Option<PathBuf> {
+        let typed = self.vault_password_file.clone();
+        let said = typed.or_else(|| context.environment().vault_password_file.clone());
+        said.or_else(|| repository.vault_password_file())
     }
 
     /// The password, where it is at hand; or of who is asked, where it `is_needed`.
@@ -144,16 +199,13 @@ impl VaultArgs {
         repository: &Repository,
         is_needed: bool,
     ) -> anyhow::Result<Option<Password>> {
-        let environment = context.environment();
-        let typed = self.vault_password_file.clone();
-        let said = typed.or_else(|| environment.vault_password_file.clone());
-        if let Some(path) = said.or_else(|| repository.vault_password_file()) {
+        if let Some(path) = self.file(context, repository) {
             return Ok(Some(Password::of_file(&path).await?));
         }
         if !is_needed {
             return Ok(None);
         }
-        let typed = environment.ask_plainly("Vault password: ")?;
+        let typed = context.environment().ask_plainly("Vault password: ")?;
         Ok(typed.map(|typed| Password::new(typed.as_bytes())).transpose()?)
     }
 }

@@ -20,6 +20,7 @@
 //!
 //! [secrets]
 //! escrow = true                    # seal to the control plane too, for hosts that come by themselves
+//! age_recipients = ["age1…"]       # to whom `floe secrets` encrypts files of age
 //!
 //! [operator]
 //! credentials = ".floe/operator/admin"   # holds ca.pem, cert.pem and key.pem
@@ -32,6 +33,7 @@
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use age::x25519::Recipient;
 use floe_proto::id::Fleet;
 use floe_proto::key::PublicKey;
 use hyper::Uri;
@@ -72,6 +74,8 @@ pub struct FleetFile {
     pub aws: AwsConfig,
     /// Whether secrets are sealed to the control plane as well.
     pub escrow: bool,
+    /// To whom files of age are encrypted.
+    pub age_recipients: Vec<Recipient>,
 
     /// Where the control plane keeps things and is reached.
     pub serve: ServeFile,
@@ -119,6 +123,7 @@ impl FleetFile {
             faults.add("certificates.host_lifetime", "it must be from 10s to 90d".into());
         }
         let aws = raw.aws.checked(&mut faults);
+        let age_recipients = raw.secrets.age_recipients(&mut faults);
         match fleet {
             Some(fleet) if faults.is_empty() => Ok(Self {
                 fleet,
@@ -131,6 +136,7 @@ impl FleetFile {
                 host_lifetime: raw.certificates.host_lifetime,
                 aws,
                 escrow: raw.secrets.escrow,
+                age_recipients,
                 serve: raw.serve,
             }),
             Some(_) | None => Err(document.wrong(path, faults)),
@@ -175,11 +181,34 @@ struct Raw {
 #[serde(deny_unknown_fields, default)]
 struct RawSecrets {
     escrow: bool,
+    age_recipients: Vec<String>,
 }
 
 impl Default for RawSecrets {
     fn default() -> Self {
-        Self { escrow: true }
+        Self { escrow: true, age_recipients: Vec::new() }
+    }
+}
+
+impl RawSecrets {
+    fn age_recipients(&self, faults: &mut Faults) -> Vec<Recipient> {
+        let mut found = Vec::new();
+        for (at, text) in self.age_recipients.iter().enumerate() {
+            let name = format!("secrets.age_recipients #{}", at + 1);
+            match text.parse::<Recipient>() {
+                Ok(recipient) => found.push(recipient),
+                Err(_) if text.starts_with("AGE-SECRET-KEY-") => faults.add(
+                    &name,
+                    "it is a private key; name the public one, and make another of this".into(),
+                ),
+                Err(_) => {
+                    let shown: String = text.chars().take(80).collect();
+                    let fault = format!("`{shown}` is no recipient of age; expected `age1…`");
+                    faults.add(&name, fault);
+                }
+            }
+        }
+        found
     }
 }
 

@@ -9,9 +9,14 @@
 //! | file | holds |
 //! | --- | --- |
 //! | [`values`] | what each secret is |
+//! | [`age_file`] | a file that age encrypted |
+//! | [`private`], [`editor`] | a secret while somebody edits it |
 //! | [`recipients`] | the keys that were sealed to before, and those that are new |
 //! | [`seal`] | the document, signed and sealed |
 
+pub mod age_file;
+pub mod editor;
+pub mod private;
 pub mod recipients;
 pub mod seal;
 pub mod values;

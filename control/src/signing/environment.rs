@@ -27,6 +27,12 @@ pub(super) const PASSPHRASE_FILE: &str = "FLOE_KEY_PASSPHRASE_FILE";
 /// The variable that names a file with identities of age.
 const AGE_IDENTITY: &str = "FLOE_AGE_IDENTITY";
 
+/// The variables that name the editor, as every program that runs one has them.
+const EDITORS: [&str; 2] = ["VISUAL", "EDITOR"];
+
+/// The variable that names the directory for what lives as long as a login: in memory.
+const RUNTIME_DIRECTORY: &str = "XDG_RUNTIME_DIR";
+
 /// Variables that programs we start must not see ([`crate::program`]).
 pub(crate) const SECRET_VARIABLES: [&str; 3] = [KEY_VARIABLE, PASSPHRASE, PASSPHRASE_FILE];
 
@@ -82,6 +88,10 @@ pub struct Environment {
     pub vault_password_file: Option<PathBuf>,
     /// What `FLOE_AGE_IDENTITY` names: a file with identities of age, for secrets.
     pub age_identity: Option<PathBuf>,
+    /// What `VISUAL` says, or `EDITOR`: a program and its arguments.
+    pub editor: Option<String>,
+    /// What `XDG_RUNTIME_DIR` names.
+    pub runtime_directory: Option<PathBuf>,
     /// Whether somebody is there who can be asked.
     pub terminal: bool,
 }
@@ -94,6 +104,8 @@ impl fmt::Debug for Environment {
             .field("passphrase_file", &self.passphrase_file)
             .field("vault_password_file", &self.vault_password_file)
             .field("age_identity", &self.age_identity)
+            .field("editor", &self.editor)
+            .field("runtime_directory", &self.runtime_directory)
             .field("terminal", &self.terminal)
             .finish()
     }
@@ -111,6 +123,8 @@ impl Environment {
             passphrase_file: set(PASSPHRASE_FILE).map(PathBuf::from),
             age_identity: set(AGE_IDENTITY).map(PathBuf::from),
             vault_password_file: VAULT_PASSWORD_FILES.into_iter().find_map(set).map(PathBuf::from),
+            editor: EDITORS.into_iter().find_map(set).and_then(|value| value.into_string().ok()),
+            runtime_directory: set(RUNTIME_DIRECTORY).map(PathBuf::from),
             terminal: io::stdin().is_terminal() && io::stderr().is_terminal(),
         }
     }

@@ -13,6 +13,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use zeroize::Zeroizing;
 
 use super::error::Error;
+use super::salted::Marked;
 use super::salts::{Request, SaltDesk, Salts};
 use super::scope::Shared;
 use super::{filters, python, refused};
@@ -23,8 +24,7 @@ pub fn is_template(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
 }
 
-/// Renders `text`, which errors call `name`. Salts are kept under
-/// `<name>#<n>` for the `n`th that the template takes.
+/// Renders `text`, which errors call `name`. Salts are kept under `<name>#<expression>`.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub fn render(
 /// Ends when the last who could ask is gone.
 fn answer(requests: &Receiver<Request>, salts: &mut dyn Salts) {
     for request in requests {
-        let salt = salts.salt(&request.key, request.algorithm);
+        let salt = salts.salt(&request.key, &request.older, request.algorithm);
         // Who does not wait for it any more does not need it.
         let _ = request.answer.send(salt);
     }
@@ -64,9 +64,10 @@ fn draw(
     desk: SaltDesk,
 ) -> Result<Zeroizing<String>, Error> {
     let shared = Arc::new(Shared::new(variables.tree().clone(), desk));
-    let environment = environment(&shared);
+    let marked = Marked::of(text, None);
+    let environment = environment(&shared, &marked);
     let rendered = environment
-        .template_from_named_str(name, body(text))
+        .template_from_named_str(name, body(&marked.text))
         .and_then(|template| template.render(shared.root()));
     rendered
         .map(|out| Zeroizing::new(ended(out, text)))
@@ -88,21 +89,23 @@ pub(super) fn ended(mut out: String, text: &str) -> String {
 }
 
 /// Everything that a template may use.
-pub(super) fn environment(shared: &Arc<Shared>) -> Environment<'static> {
+pub(super) fn environment(shared: &Arc<Shared>, marked: &Marked) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_debug(true); // names what was undefined
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    // As Ansible's `template` module has them.
-    let syntax = SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build();
-    if let Ok(syntax) = syntax {
-        environment.set_syntax(syntax);
-    }
+    environment.set_syntax(syntax());
     environment.set_formatter(python::format);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    filters::add(&mut environment, shared.desk());
+    filters::add(&mut environment, shared.desk(), marked);
     refused::add(&mut environment);
     environment
+}
+
+/// As Ansible's `template` module has it.
+pub(super) fn syntax() -> SyntaxConfig {
+    let syntax = SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build();
+    syntax.unwrap_or_default()
 }
 
 /// Variables that name variables that name variables, [`super::scope::MAX_DEPTH`] times.

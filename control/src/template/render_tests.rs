@@ -11,7 +11,7 @@ use crate::vault::yaml;
 struct Told(BTreeMap<String, Algorithm>);
 
 impl Salts for Told {
-    fn salt(&mut self, key: &str, algorithm: Algorithm) -> Result<String, Unsalted> {
+    fn salt(&mut self, key: &str, _: &str, algorithm: Algorithm) -> Result<String, Unsalted> {
         self.0.insert(key.to_owned(), algorithm);
         let digits: String = key.chars().filter(char::is_ascii_digit).collect();
         let length = if algorithm == Algorithm::Bcrypt { 22 } else { 8 };
@@ -34,10 +34,10 @@ fn the_line_of_the_seed_becomes_a_digest_with_a_kept_salt() {
     let text = "hashedPassword = \"{{ hosts.www.users.root.password | password_hash }}\";\n";
     let mut salts = Told::default();
     let once = render("www/a.nix", text, &variables(of), &mut salts).unwrap();
-    assert!(once.starts_with("hashedPassword = \"$6$rounds=656000$xxxxxxx1$"), "{}", *once);
+    assert!(once.starts_with("hashedPassword = \"$6$rounds=656000$xxxxxxxx$"), "{}", *once);
     assert_eq!(
         salts.0.into_iter().collect::<Vec<_>>(),
-        [("www/a.nix#1".into(), Algorithm::Sha512)]
+        [("www/a.nix#hosts.www.users.root.password | password_hash".into(), Algorithm::Sha512)]
     );
     assert_eq!(*once, rendered(text, of).unwrap());
 }
@@ -48,7 +48,34 @@ fn each_password_takes_a_salt_of_its_own() {
     let mut salts = Told::default();
     render("x", text, &variables("{}"), &mut salts).unwrap();
     let keys: Vec<_> = salts.0.into_iter().collect();
-    assert_eq!(keys, [("x#1".into(), Algorithm::Sha256), ("x#2".into(), Algorithm::Bcrypt)]);
+    assert_eq!(
+        keys,
+        [
+            ("x#'a' | password_hash('sha256', rounds=1000)".into(), Algorithm::Sha256),
+            ("x#'b' | password_hash('blowfish', rounds=4)".into(), Algorithm::Bcrypt)
+        ]
+    );
+}
+
+#[test]
+fn a_salt_stays_whatever_is_added_and_a_loop_takes_one_for_each() {
+    let of = "a: x\nb: y\nall: [p, q]\nc: \"{{ 'hunter2' | password_hash(rounds=1000) }}\"\n";
+    let taken = |text: &str| -> Vec<String> {
+        let mut salts = Told::default();
+        render("f", text, &variables(of), &mut salts).unwrap();
+        salts.0.into_keys().collect()
+    };
+    let a = "{{ a | password_hash(rounds=1000) }}\n";
+    let key = "f#a | password_hash(rounds=1000)";
+    assert_eq!(taken(a), [key]);
+    assert_eq!(
+        taken(&format!("{{{{ b|password_hash(rounds=1000) }}}}\n{a}")),
+        [key, "f#b|password_hash(rounds=1000)"]
+    );
+    let each = "{% for it in all %}{{ it|password_hash(rounds=1000) }}{% endfor %}";
+    let key = "f#it|password_hash(rounds=1000)";
+    assert_eq!(taken(each), [key.to_owned(), format!("{key} #2")]);
+    assert_eq!(taken("{{ c }}"), ["f#variable c"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! # salts.toml, in the root of the repository
-//! ["www/configuration.nix#1"]
+//! ["www/configuration.nix#hosts.www.users.root.password | password_hash"]
 //! sha512_crypt = "2Q7xpHq0mVtGd1aU"
 //! ```
 //!
@@ -10,14 +10,17 @@
 //! each time. A salt that is derived from the password would tell who has the same password,
 //! here and in every other repository, and could be prepared against. So it is random,
 //! once, and written down: a salt is no secret.
+//!
+//! It is known by the expression that takes it, so that digests stay whatever is added to the
+//! template; the second time in one rendering (a loop) by that and ` #2`. Before, it was known by
+//! its number in the rendering, `www/configuration.nix#1`, and is found by that once more.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::render::channel;
 use crate::durable;
@@ -57,12 +60,13 @@ impl Algorithm {
 
 /// Where salts are kept.
 pub trait Salts {
-    /// The salt of this name for this algorithm: always the same one.
+    /// The salt of this name for this algorithm: always the same one. `older` is the name that
+    /// it may have been kept under before.
     ///
     /// # Errors
     ///
     /// [`Unsalted`] where a new one cannot be made.
-    fn salt(&mut self, key: &str, algorithm: Algorithm) -> Result<String, Unsalted>;
+    fn salt(&mut self, key: &str, older: &str, algorithm: Algorithm) -> Result<String, Unsalted>;
 }
 
 /// There is no randomness for a new salt.
@@ -99,12 +103,32 @@ impl SaltFile {
         Ok(Self { salts, changed: false })
     }
 
-    /// Whether there is a salt that was not there when it was read.
+    /// Whether it is another one than when it was read.
     pub fn is_changed(&self) -> bool {
         self.changed
     }
 
-    /// Writes it, whole or not at all, where a salt is new.
+    /// Takes a salt away from the name that it was kept under before, so that nobody else gets it.
+    fn take(&mut self, older: &str, algorithm: Algorithm) -> Option<String> {
+        let salts = self.salts.get_mut(older)?;
+        let salt = salts.remove(algorithm.name());
+        if salts.is_empty() {
+            self.salts.remove(older);
+        }
+        salt
+    }
+
+    /// Forgets the salts of everything whose name begins like that, so that new ones are made.
+    /// Says whether there were any.
+    pub fn forget(&mut self, beginning: &str) -> bool {
+        let before = self.salts.len();
+        self.salts.retain(|name, _| !name.starts_with(beginning));
+        let forgotten = self.salts.len() < before;
+        self.changed |= forgotten;
+        forgotten
+    }
+
+    /// Writes it, whole or not at all, where something has changed.
     ///
     /// # Errors
     ///
@@ -126,10 +150,17 @@ const HEAD: &str = "\
 ";
 
 impl Salts for SaltFile {
-    fn salt(&mut self, key: &str, algorithm: Algorithm) -> Result<String, Unsalted> {
-        let of_key = self.salts.entry(key.to_owned()).or_default();
-        if let Some(known) = of_key.get(algorithm.name()) {
+    fn salt(&mut self, key: &str, older: &str, algorithm: Algorithm) -> Result<String, Unsalted> {
+        let known = self.salts.get(key).and_then(|salts| salts.get(algorithm.name()));
+        if let Some(known) = known {
             return Ok(known.clone());
+        }
+        let before = self.take(older, algorithm);
+        let of_key = self.salts.entry(key.to_owned()).or_default();
+        if let Some(salt) = before {
+            of_key.insert(algorithm.name().to_owned(), salt.clone());
+            self.changed = true;
+            return Ok(salt);
         }
         let mut random = vec![0; algorithm.length()];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| Unsalted)?;
@@ -157,13 +188,21 @@ const LETTERS: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklm
 #[derive(Clone)]
 pub(super) struct SaltDesk {
     name: String,
-    taken: Arc<AtomicUsize>,
+    taken: Arc<Mutex<Taken>>,
     requests: SyncSender<Request>,
+}
+
+/// What a rendering took so far.
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    by_expression: BTreeMap<String, usize>,
 }
 
 /// A question for a salt.
 pub(super) struct Request {
     pub(super) key: String,
+    pub(super) older: String,
     pub(super) algorithm: Algorithm,
     pub(super) answer: SyncSender<Result<String, Unsalted>>,
 }
@@ -175,11 +214,24 @@ impl SaltDesk {
         (Self { name: name.to_owned(), taken: Arc::default(), requests }, asked)
     }
 
-    /// The next salt of this rendering.
-    pub(super) fn take(&self, algorithm: Algorithm) -> Result<String, Unsalted> {
-        let number = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
+    /// The next salt of this rendering, for `expression`.
+    pub(super) fn take(&self, expression: &str, algorithm: Algorithm) -> Result<String, Unsalted> {
+        let (number, time) = {
+            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            taken.all += 1;
+            let number = taken.all;
+            let times = taken.by_expression.entry(expression.to_owned()).or_default();
+            *times += 1;
+            (number, *times)
+        };
+        let again = if time == 1 { String::new() } else { format!(" #{time}") };
         let (answer, answered) = channel();
-        let request = Request { key: format!("{}#{number}", self.name), algorithm, answer };
+        let request = Request {
+            key: format!("{}#{expression}{again}", self.name),
+            older: format!("{}#{number}", self.name),
+            algorithm,
+            answer,
+        };
         self.requests.send(request).map_err(|_| Unsalted)?;
         answered.recv().unwrap_or(Err(Unsalted))
     }
@@ -199,14 +251,39 @@ mod tests {
     fn a_salt_is_made_once_and_found_again_in_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let mut file = SaltFile::read(directory.path()).unwrap();
-        let first = file.salt("www/a.nix#1", Algorithm::Sha512).unwrap();
+        let first = file.salt("www/a.nix#a", "www/a.nix#1", Algorithm::Sha512).unwrap();
         assert!(is_salt(&first) && first.len() == 16);
-        assert_ne!(file.salt("www/a.nix#2", Algorithm::Sha512).unwrap(), first);
-        assert_eq!(file.salt("www/a.nix#1", Algorithm::Bcrypt).unwrap().len(), 22);
+        assert_ne!(file.salt("www/a.nix#b", "www/a.nix#2", Algorithm::Sha512).unwrap(), first);
+        let bcrypt = file.salt("www/a.nix#a", "www/a.nix#1", Algorithm::Bcrypt).unwrap();
+        assert_eq!(bcrypt.len(), 22);
         file.save(directory.path()).unwrap();
         let mut again = SaltFile::read(directory.path()).unwrap();
-        assert_eq!(again.salt("www/a.nix#1", Algorithm::Sha512).unwrap(), first);
+        assert_eq!(again.salt("www/a.nix#a", "www/a.nix#9", Algorithm::Sha512).unwrap(), first);
         assert!(!again.is_changed());
+    }
+
+    #[test]
+    fn a_salt_that_was_kept_by_its_number_is_found_once_and_by_nobody_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let old = "['a#1']\nsha512_crypt = 'one'\n['a#2']\nsha512_crypt = 'two'\n";
+        std::fs::write(directory.path().join(FILE), old).unwrap();
+        let mut file = SaltFile::read(directory.path()).unwrap();
+        assert_eq!(file.salt("a#x", "a#1", Algorithm::Sha512).unwrap(), "one");
+        file.save(directory.path()).unwrap();
+        let mut file = SaltFile::read(directory.path()).unwrap();
+        // Something was added above: it is the first now.
+        assert_ne!(file.salt("a#new", "a#1", Algorithm::Sha512).unwrap(), "one");
+        assert_eq!(file.salt("a#x", "a#2", Algorithm::Sha512).unwrap(), "one");
+    }
+
+    #[test]
+    fn what_is_forgotten_is_made_anew() {
+        let mut file = SaltFile::default();
+        let first = file.salt("www/[secrets.a]#x", "", Algorithm::Sha512).unwrap();
+        let other = file.salt("www/[secrets.ab]#x", "", Algorithm::Sha512).unwrap();
+        assert!(file.forget("www/[secrets.a]#") && !file.forget("www/[secrets.a]#"));
+        assert_ne!(file.salt("www/[secrets.a]#x", "", Algorithm::Sha512).unwrap(), first);
+        assert_eq!(file.salt("www/[secrets.ab]#x", "", Algorithm::Sha512).unwrap(), other);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr, Value};
 use minijinja::{Error, ErrorKind};
 
 use super::render::{body, ended, environment, is_template};
+use super::salted::Marked;
 use super::salts::SaltDesk;
 use crate::vault::Tree;
 
@@ -75,7 +76,9 @@ impl Shared {
             }
             active.push(path.to_owned());
         }
-        let environment = environment(self);
+        let marked = Marked::of(text, Some(path));
+        let environment = environment(self, &marked);
+        let text = marked.text.as_str();
         let rendered = match expression(text).map(|one| environment.compile_expression(one)) {
             Some(Ok(expression)) => expression.eval(self.root()),
             // Two expressions that look like one, or none: text.

@@ -5,15 +5,20 @@
 //!           header,    PBKDF2, HMAC, AES-CTR          a file, a program, a prompt
 //!           hex lines
 //!
-//! group_vars/, host_vars/ ─▶ variables ─▶ yaml ─▶ scalar ─▶ tree: what templates may name
+//! group_vars/, host_vars/ ─▶ file ─▶ variables ─▶ yaml ─▶ scalar ─▶ tree: what templates may name
+//!                              │                                    └ route: the way to a value
+//!                              └ replace: one value becomes another, and nothing else changes
 //! ```
 //!
 //! What was sealed is opened in memory only, does not print, and is wiped when dropped.
 
 mod cipher;
 mod error;
+mod file;
 mod format;
 mod password;
+pub mod replace;
+mod route;
 mod scalar;
 mod tree;
 pub mod variables;
@@ -21,7 +26,10 @@ pub(crate) mod yaml;
 
 pub use cipher::{open, seal};
 pub use error::Error;
+pub use file::{Edited, OpenFile};
 pub use format::{is_sealed, label};
 pub use password::Password;
-pub use tree::Tree;
+pub use route::Route;
+pub use tree::{Step, Tree};
 pub use variables::Variables;
+pub use yaml::fault;

@@ -26,6 +26,15 @@ pub enum Tree {
     Map(Vec<(String, Self)>),
 }
 
+/// One step further into a tree.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// To the member of this name.
+    Name(String),
+    /// To the value at this place of a list.
+    At(usize),
+}
+
 impl Tree {
     /// Text, which is moved and not copied.
     pub fn text(text: String) -> Self {
@@ -43,6 +52,63 @@ impl Tree {
             | Self::Text(_)
             | Self::Verbatim(_)
             | Self::List(_) => None,
+        }
+    }
+
+    /// What lies one step further.
+    pub(super) fn step(&self, step: &Step) -> Option<&Self> {
+        match (self, step) {
+            (Self::List(values), Step::At(at)) => values.get(*at),
+            (Self::Map(_), Step::Name(name)) => self.member(name),
+            (
+                Self::Null
+                | Self::Bool(_)
+                | Self::Int(_)
+                | Self::Float(_)
+                | Self::Text(_)
+                | Self::Verbatim(_)
+                | Self::List(_)
+                | Self::Map(_),
+                Step::At(_) | Step::Name(_),
+            ) => None,
+        }
+    }
+
+    /// The same, but for the value that `steps` lead to, which is the text `new`; `None` where
+    /// they lead to no single value.
+    pub(super) fn with(&self, steps: &[Step], new: &str) -> Option<Self> {
+        let Some((step, rest)) = steps.split_first() else {
+            return match self {
+                Self::List(_) | Self::Map(_) => None,
+                Self::Verbatim(_) => Some(Self::Verbatim(Zeroizing::new(new.to_owned()))),
+                Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Text(_) => {
+                    Some(Self::text(new.to_owned()))
+                }
+            };
+        };
+        let changed = self.step(step)?.with(rest, new)?;
+        match (self, step) {
+            (Self::List(values), Step::At(at)) => {
+                let mut values = values.clone();
+                *values.get_mut(*at)? = changed;
+                Some(Self::List(values))
+            }
+            (Self::Map(members), Step::Name(name)) => {
+                let mut members = members.clone();
+                members.iter_mut().find(|(known, _)| known == name)?.1 = changed;
+                Some(Self::Map(members))
+            }
+            (
+                Self::Null
+                | Self::Bool(_)
+                | Self::Int(_)
+                | Self::Float(_)
+                | Self::Text(_)
+                | Self::Verbatim(_)
+                | Self::List(_)
+                | Self::Map(_),
+                Step::At(_) | Step::Name(_),
+            ) => None,
         }
     }
 

@@ -10,16 +10,19 @@
 //! file takes the place of the same name of an earlier one, whole and not merged. Not
 //! followed: groups other than `all`, since there is no inventory that says who is in them.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+pub use super::file::Error;
+use super::file::{OpenFile, bytes, has_sealed_values};
+use super::open;
 use super::password::Password;
+use super::route::Route;
 use super::tree::Tree;
 use super::yaml::{self, Fault};
-use super::{error, open};
 
 /// What templates may name, and what of it is a secret.
 #[derive(Clone, Debug)]
@@ -65,13 +68,49 @@ impl Variables {
     pub fn need_password(root: &Path, role: &str) -> Result<bool, Error> {
         for path in files(root, role)? {
             let bytes = bytes(&path)?;
-            let marks = [b"!vault".as_slice(), b"!vault-encrypted"];
-            let inline = marks.iter().any(|mark| bytes.windows(mark.len()).any(|at| at == *mark));
-            if super::is_sealed(&bytes) || inline {
+            if super::is_sealed(&bytes) || has_sealed_values(&bytes) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// The file that says the variable which `route` begins with, opened; the last of those that
+    /// hold for `role`, as it is the one that counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Variables::read`].
+    pub fn holder(
+        root: &Path,
+        role: &str,
+        route: &Route,
+        password: Option<&Password>,
+    ) -> Result<Option<OpenFile>, Error> {
+        for path in files(root, role)?.into_iter().rev() {
+            let file = OpenFile::read(&path, root, password)?;
+            let sealed_as_it_is = &mut |sealed: &str| Ok(Zeroizing::new(sealed.to_owned()));
+            let document = yaml::read(file.text(), sealed_as_it_is);
+            if document.is_ok_and(|it| it.tree.member(route.variable()).is_some()) {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Every file of variables in the repository `root`, whomever it holds for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`].
+    pub fn all_files(root: &Path) -> Result<Vec<PathBuf>, Error> {
+        let mut found = Vec::new();
+        for place in ["group_vars", "host_vars"].map(|place| root.join(place)) {
+            if place.is_dir() {
+                below(&place, &mut found, MAX_DEPTH)?;
+            }
+        }
+        Ok(found)
     }
 
     /// A map of everything.
@@ -86,16 +125,10 @@ impl Variables {
 
     /// Takes what one file says.
     fn add(&mut self, path: &Path, root: &Path, password: Option<&Password>) -> Result<(), Error> {
-        let shown = || path.strip_prefix(root).unwrap_or(path).to_owned();
-        let bytes = bytes(path)?;
+        let file = OpenFile::read(path, root, password)?;
+        let shown = || file.shown().to_owned();
         let password = || password.ok_or_else(|| Error::NoPassword { path: shown() });
-        let sealed = super::is_sealed(&bytes);
-        let bytes = if sealed {
-            open(&bytes, password()?).map_err(|source| Error::Unopened { path: shown(), source })?
-        } else {
-            bytes
-        };
-        let text = std::str::from_utf8(&bytes).map_err(|_| Error::NotText { path: shown() })?;
+        let (sealed, text) = (file.is_sealed(), file.text());
         // The first error of opening is kept as it is; the reader only knows its line.
         let mut unopened = None;
         let document = yaml::read(text, &mut |value| {
@@ -167,9 +200,6 @@ impl From<Tree> for Variables {
 /// The endings that Ansible looks for, in its order.
 const ENDINGS: [&str; 4] = ["", ".yml", ".yaml", ".json"];
 
-/// Longer than any file of variables.
-const MAX_BYTES: u64 = 4 << 20;
-
 /// Deeper than people nest directories of variables.
 const MAX_DEPTH: usize = 8;
 
@@ -212,91 +242,6 @@ fn below(directory: &Path, found: &mut Vec<PathBuf>, depth: usize) -> Result<(),
         }
     }
     Ok(())
-}
-
-fn bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let unreadable = |source| Error::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(unreadable)?;
-    let length = file.metadata().map_err(unreadable)?.len();
-    if length > MAX_BYTES {
-        return Err(Error::TooLong { path: path.to_owned() });
-    }
-    // With room for all of it, no copy is left behind by growing.
-    let room = usize::try_from(length).unwrap_or_default() + 1;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
-}
-
-/// Why the variables could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file or directory cannot be read.
-    #[error("could not read `{}`", path.display())]
-    Read {
-        /// Which one.
-        path: PathBuf,
-        /// What the disk said.
-        #[source]
-        source: io::Error,
-    },
-    /// A file has too many bytes.
-    #[error("`{}` has more than {MAX_BYTES} bytes", path.display())]
-    TooLong {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// A file is sealed, and nobody gave a password.
-    #[error("`{}` is sealed, and there is no vault password", path.display())]
-    NoPassword {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// A file could not be opened.
-    #[error("could not open `{}`", path.display())]
-    Unopened {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: error::Error,
-    },
-    /// A file, or what was sealed in it, is no text.
-    #[error("`{}` holds what is no UTF-8 text", path.display())]
-    NotText {
-        /// Which file.
-        path: PathBuf,
-    },
-    /// A file is no YAML of variables.
-    #[error("`{}` is not right: line {line}: {why}", path.display())]
-    Wrong {
-        /// Which file.
-        path: PathBuf,
-        /// Where.
-        line: usize,
-        /// What is wrong.
-        why: String,
-    },
-}
-
-impl Error {
-    /// What the operator can do next.
-    pub fn advice(&self) -> String {
-        match self {
-            Self::Read { path, .. } => format!("make sure that `{}` is readable", path.display()),
-            Self::TooLong { .. } => "keep variables in it, and files elsewhere".into(),
-            Self::NoPassword { .. } => {
-                "name the file with the password: --vault-password-file, or \
-                 FLOE_VAULT_PASSWORD_FILE; on a terminal you are asked"
-                    .into()
-            }
-            Self::Unopened { source, .. } => source.advice().into(),
-            Self::NotText { .. } => {
-                "take it out of the variables; a file of bytes can be a secret by itself".into()
-            }
-            Self::Wrong { path, .. } => format!("correct `{}`", path.display()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -53,6 +53,16 @@ pub(crate) fn read(text: &str, open: &mut Open<'_>) -> Result<Document, Fault> {
     Ok(Document { tree: tree.unwrap_or(Tree::Null), sealed: reader.sealed })
 }
 
+/// Why `text` is no file of variables, if it is none, with its line. What is sealed in it is left as
+/// it is.
+pub fn fault(text: &str) -> Option<String> {
+    match read(text, &mut |sealed| Ok(Zeroizing::new(sealed.to_owned()))) {
+        Ok(Document { tree: Tree::Null | Tree::Map(_), .. }) => None,
+        Ok(_) => Some("it is no map of names and values".into()),
+        Err(Fault { line, why }) => Some(format!("line {line}: {why}")),
+    }
+}
+
 /// Deeper than people nest.
 const MAX_DEPTH: usize = 64;
 

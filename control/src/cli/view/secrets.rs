@@ -127,6 +127,117 @@ impl View for SealedView {
     }
 }
 
+/// `floe secrets edit`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct EditView {
+    pub(crate) file: String,
+    /// Whether it is another one than before.
+    pub(crate) changed: bool,
+}
+
+impl View for EditView {
+    fn text(&self, _: Page) -> String {
+        match self.changed {
+            true => format!("sealed {}; hosts get it with: floe secrets seal ROLE\n", self.file),
+            false => format!("{} is as it was\n", self.file),
+        }
+    }
+}
+
+/// What became of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Change {
+    /// Somebody said its value.
+    Set,
+    /// Chance did.
+    Rotated,
+}
+
+/// `floe secrets set`, `floe secrets rotate`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SetView {
+    pub(crate) role: String,
+    pub(crate) secret: String,
+    pub(crate) change: Change,
+    /// The file that holds the value, relative to the repository.
+    pub(crate) file: String,
+    /// The variable in it; `null` where the file is one of age's.
+    pub(crate) variable: Option<String>,
+    /// Every secret of any role that is made of it, this one too.
+    pub(crate) used_by: Vec<UserView>,
+    /// Files that are rendered with it.
+    pub(crate) templates: Vec<String>,
+    /// Whether a digest of it gets another salt.
+    pub(crate) new_salt: bool,
+    /// What was sent; `null` where nothing was.
+    pub(crate) sealed: Option<SealedView>,
+    /// Nothing was written.
+    pub(crate) dry_run: bool,
+}
+
+/// A secret that is made of a value.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct UserView {
+    role: String,
+    secret: String,
+    restart: Vec<String>,
+    reload: Vec<String>,
+}
+
+impl UserView {
+    pub(crate) fn new(role: &Role, entry: &SecretEntry) -> Self {
+        Self {
+            role: role.to_string(),
+            secret: entry.name.to_string(),
+            restart: entry.units.restart.clone(),
+            reload: entry.units.reload.clone(),
+        }
+    }
+
+    fn units(&self) -> String {
+        let told = |units: &[String], how: &str| {
+            (!units.is_empty()).then(|| format!("{how} {}", units.join(", ")))
+        };
+        let told = [told(&self.restart, "restarts"), told(&self.reload, "reloads")];
+        let told: Vec<_> = told.into_iter().flatten().collect();
+        if told.is_empty() { "tells no unit".into() } else { told.join(", ") }
+    }
+}
+
+impl View for SetView {
+    fn text(&self, page: Page) -> String {
+        let Self { role, secret, file, .. } = self;
+        let said = match (self.change, self.dry_run) {
+            (Change::Set, false) => "set",
+            (Change::Set, true) => "would set",
+            (Change::Rotated, false) => "rotated",
+            (Change::Rotated, true) => "would rotate",
+        };
+        let place = match &self.variable {
+            Some(variable) => format!("`{variable}` in {file}"),
+            None => file.clone(),
+        };
+        let mut text = format!("{said} {secret} of {role}: {place}\n");
+        for user in &self.used_by {
+            text += &format!("  {} of {}: {}\n", user.secret, user.role, user.units());
+        }
+        for template in &self.templates {
+            text += &format!("  {template} is rendered with it: it takes a push\n");
+        }
+        if let Some(sealed) = &self.sealed {
+            text += &sealed.text(page);
+        }
+        let mut roles: Vec<_> = self.used_by.iter().map(|user| user.role.as_str()).collect();
+        roles.dedup();
+        let is_sent = |role: &&str| self.sealed.as_ref().is_some_and(|sent| sent.role == **role);
+        for role in roles.into_iter().filter(|role| !self.dry_run && !is_sent(role)) {
+            text += &format!("hosts get it with: floe secrets seal {role}\n");
+        }
+        text
+    }
+}
+
 /// `floe secrets audit`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct AuditView {

@@ -12,13 +12,18 @@ use sha1::Sha1;
 
 use super::super::arguments::{Arguments, fault};
 use super::super::python;
+use super::super::salted::Marked;
 use super::super::salts::{Algorithm, SaltDesk, is_salt};
 
-pub(super) fn add(environment: &mut Environment<'static>, desk: &SaltDesk) {
-    let desk = desk.clone();
-    environment.add_filter("password_hash", move |value: Value, given: Rest<ValueOrKwargs>| {
-        password_hash(&value, &given, &desk)
-    });
+pub(super) fn add(environment: &mut Environment<'static>, desk: &SaltDesk, marked: &Marked) {
+    // By its own name it is used by other filters: `map('password_hash')`.
+    let plain = ("password_hash".to_owned(), "map".to_owned());
+    for (name, expression) in marked.filters.iter().cloned().chain([plain]) {
+        let desk = desk.clone();
+        environment.add_filter(name, move |value: Value, given: Rest<ValueOrKwargs>| {
+            password_hash(&value, &given, &desk, &expression)
+        });
+    }
     environment.add_filter("hash", |value: Value, given: Rest<ValueOrKwargs>| {
         let name = Arguments::new(&["hashtype"], &given)?.text("hashtype")?;
         hash(&value, name.as_deref().unwrap_or("sha1"))
@@ -36,6 +41,7 @@ fn password_hash(
     value: &Value,
     given: &Rest<ValueOrKwargs>,
     desk: &SaltDesk,
+    expression: &str,
 ) -> Result<String, Error> {
     let given = Arguments::new(&["hashtype", "salt", "salt_size", "rounds", "ident"], given)?;
     let password = python::string(value)?;
@@ -55,7 +61,7 @@ fn password_hash(
     let salt = match given.text("salt")?.filter(|salt| !salt.is_empty()) {
         Some(salt) if is_salt(&salt) => salt,
         Some(_) => return Err(fault("a salt has letters, digits, `.` and `/`, at most 22")),
-        None => desk.take(algorithm).map_err(|error| fault(error.to_string()))?,
+        None => desk.take(expression, algorithm).map_err(|error| fault(error.to_string()))?,
     };
     let size = given.whole("salt_size")?.and_then(|size| usize::try_from(size).ok());
     let salt = match (size, given.value("salt")) {

@@ -14,12 +14,13 @@ mod yaml;
 
 use minijinja::Environment;
 
+use super::salted::Marked;
 use super::salts::SaltDesk;
 
 /// Makes them known to `environment`.
-pub(super) fn add(environment: &mut Environment<'static>, desk: &SaltDesk) {
+pub(super) fn add(environment: &mut Environment<'static>, desk: &SaltDesk, marked: &Marked) {
     collection::add(environment);
-    digest::add(environment, desk);
+    digest::add(environment, desk, marked);
     json::add(environment);
     number::add(environment);
     path::add(environment);

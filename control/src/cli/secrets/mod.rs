@@ -1,17 +1,27 @@
 //! `floe secrets`: what roles' hosts get that no bundle carries.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | [`edit`] | a whole file, in an editor |
+//! | [`set`] | one secret gets a value: of somebody, or of chance |
+//! | [`place`] | where the value of a secret stands, and who else uses it |
+//! | [`seal`] | a role's secrets go to its hosts |
+
+mod edit;
+mod place;
+mod seal;
+mod set;
 
 use clap::Subcommand;
 use floe_proto::id::Role;
 
 use super::context::Context;
 use super::end::End;
-use super::sealing::{self, Consent, Sealing, SealingArgs};
-use super::vault::VaultArgs;
+use super::sealing;
 use super::view::secrets::{AuditView, SecretsView};
-use crate::repository::{SecretEntry, SecretSource};
 use crate::secrets::recipients::Known;
 
-/// Look at secrets, and send them to hosts
+/// Look at secrets, change them, and send them to hosts
 ///
 /// Which secrets a role has is said in `[secrets]` of its host.toml; `floe push` sends them
 /// along. They are signed by your release keys and sealed to the keys of the role's hosts.
@@ -25,22 +35,10 @@ pub(super) enum Secrets {
         /// Whose [default: every role's]
         role: Option<Role>,
     },
-    /// Send a role's secrets to its hosts, without a push
-    ///
-    /// Hosts that are connected have them at once, and restart or reload the units that
-    /// host.toml names for what has changed. Nothing is rebuilt.
-    #[command(after_help = SEAL_EXAMPLES)]
-    Seal {
-        /// Whose
-        role: Role,
-        #[command(flatten)]
-        sealing: SealingArgs,
-        #[command(flatten)]
-        vault: VaultArgs,
-        /// Show what would be sent to whom, and stop
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Edit(edit::Edit),
+    Set(set::Set),
+    Rotate(set::Rotate),
+    Seal(seal::Seal),
     /// Show which hosts can read a role's secrets, and which have the newest
     ///
     /// Fails where a host does not have them.
@@ -54,6 +52,8 @@ pub(super) enum Secrets {
 const EXAMPLES: &str = "\
 Examples:
   floe secrets list
+  floe secrets edit                        # the vault, in your editor
+  floe secrets rotate www.fossable.org db-password --seal
   floe secrets seal www.fossable.org       # after a secret has changed, without a push
   floe secrets audit www.fossable.org      # who can read them, who has them";
 
@@ -61,12 +61,6 @@ const LIST_EXAMPLES: &str = "\
 Examples:
   floe secrets list
   floe secrets list www.fossable.org --output json";
-
-const SEAL_EXAMPLES: &str = "\
-Examples:
-  floe secrets seal www.fossable.org --dry-run
-  floe secrets seal www.fossable.org
-  floe secrets seal www.fossable.org --accept-new-keys   # where nobody can be asked";
 
 const AUDIT_EXAMPLES: &str = "\
 Examples:
@@ -86,31 +80,10 @@ impl Secrets {
                 context.print(&view)?;
                 Ok(End::Done)
             }
-            Self::Seal { role, sealing, vault, dry_run } => {
-                let root = repository.trust()?;
-                let signers = context.release_signers(&repository, &root, &[])?;
-                let (repository, root) = (&repository, &root);
-                let entries = repository.host_file(&role)?.secrets;
-                let is_template = |entry: &SecretEntry| match entry.source {
-                    SecretSource::Value(_) => true,
-                    SecretSource::Age(_) => false,
-                };
-                let needed = entries.iter().any(is_template);
-                let mut vault = vault.open(context, repository, &role, needed).await?;
-                let consent = Consent { given: sealing.accept_new_keys, dry_run };
-                let sealing = Sealing { context, repository, root, role: &role, thorough: true };
-                let preparing = sealing.prepare(consent, &signers, &mut vault);
-                let Some(sealed) = Box::pin(preparing).await? else {
-                    context.print(&SecretsView::default())?;
-                    return Ok(End::Done);
-                };
-                let view = sealed.view(dry_run);
-                if !dry_run {
-                    sealed.publish(&context.connect_from(Some(repository)).await?).await?;
-                }
-                context.print(&view)?;
-                Ok(End::Done)
-            }
+            Self::Edit(edit) => Box::pin(edit.run(context, &repository)).await,
+            Self::Set(set) => Box::pin(set.run(context, &repository)).await,
+            Self::Rotate(rotate) => Box::pin(rotate.run(context, &repository)).await,
+            Self::Seal(seal) => Box::pin(seal.run(context, &repository)).await,
             Self::Audit { role } => {
                 let connection = context.connect_from(Some(&repository)).await?;
                 let listed = sealing::list(&connection, &role).await?;
