@@ -16,6 +16,7 @@
 
 pub mod activation;
 pub mod backoff;
+mod bounded;
 pub mod cli;
 pub mod config;
 pub mod connect;

@@ -1,15 +1,23 @@
 //! Templates and vaults beside real Ansible's.
 //!
-//! `tests/ansible/table.json` holds what real Ansible rendered. That we render the same is
-//! looked at each time; that the table is right, and that each opens the other's vaults,
-//! takes real Ansible: `cargo test -p floe --test ansible -- --ignored`.
+//! `tests/ansible/table.json` holds what real Ansible rendered. That the table is right, and that
+//! each opens the other's vaults, takes real Ansible: a virtual environment below the target
+//! directory, made of PyPI once. Where that cannot be had, these tests say so and are skipped.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on should stop; it runs the real binary"
+)]
+
+mod fleet;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
+use std::sync::LazyLock;
 
+use fleet::Fleet;
 use floe::template::{self, Algorithm, Salts, Unsalted};
 use floe::vault::{self, Password, Variables};
 use serde::Deserialize;
@@ -71,16 +79,20 @@ fn templates_are_rendered_as_ansible_renders_them() {
 }
 
 #[test]
-#[ignore = "makes a virtual environment with real Ansible from PyPI, once"]
 fn the_table_is_what_real_ansible_renders() {
+    if !*PREPARED {
+        return;
+    }
     let compared = ansible(&[]);
     let said = String::from_utf8_lossy(&compared.stdout).into_owned();
     assert!(compared.status.success(), "{said}{}", String::from_utf8_lossy(&compared.stderr));
 }
 
 #[tokio::test]
-#[ignore = "makes a virtual environment with real Ansible from PyPI, once"]
 async fn each_opens_what_the_other_sealed() {
+    if !*PREPARED {
+        return;
+    }
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     fs::write(path("password"), "correct horse \n").unwrap();
@@ -115,7 +127,61 @@ async fn each_opens_what_the_other_sealed() {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test waits for its program, however long")]
+#[test]
+fn ansible_reads_what_floe_changed_in_its_vault() {
+    if !*PREPARED {
+        return;
+    }
+    let fleet = Fleet::begin();
+    let path = |name: &str| fleet.path(name).display().to_string();
+    let sound = |output: Output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    fs::write(path("password"), "correct horse\n").unwrap();
+    fs::create_dir_all(path("group_vars/all")).unwrap();
+    let (vault, id) = (path("group_vars/all/vault"), format!("prod@{}", path("password")));
+    let with_id = ["--vault-id", &id];
+    fs::write(&vault, "# ours\ndb: {user: www, password: old} # why\n").unwrap();
+    sound(ansible(&[&["vault", "encrypt"], &with_id[..], &[&vault]].concat()));
+    let alone = sound(ansible(
+        &[&["vault", "encrypt_string"], &with_id[..], &["--name", "alone", "old"]].concat(),
+    ));
+    fs::write(path("group_vars/all/vars.yml"), format!("{alone}\n")).unwrap();
+    let host = "system = 'x86_64-linux'\n[secrets.db]\nvalue = '{{ db.password }}'\n\
+                [secrets.alone]\nvalue = '{{ alone }}'\n";
+    fs::write(path("hosts/www/host.toml"), host).unwrap();
+    fs::write(path("new"), "it's: {new}\n").unwrap();
+    for secret in ["db", "alone"] {
+        let set = ["secrets", "set", "www", secret, "--from", &path("new")];
+        let file = path("password");
+        fleet.floe_with(&[("FLOE_VAULT_PASSWORD_FILE", &file)], &set).ends(0);
+    }
+    let view = |name: &str| {
+        sound(ansible(&[&["vault", "decrypt"], &with_id[..], &["--output", "-", name]].concat()))
+    };
+    assert_eq!(view(&vault), "# ours\ndb: {user: www, password: \"it's: {new}\"} # why\n");
+    let text = fs::read_to_string(path("group_vars/all/vars.yml")).unwrap();
+    let sealed: String = text.lines().skip(1).map(|line| format!("{}\n", line.trim())).collect();
+    fs::write(path("alone"), sealed.trim_start()).unwrap();
+    assert_eq!(view(&path("alone")), "it's: {new}");
+}
+
+/// Whether real Ansible is here, or could be fetched.
+static PREPARED: LazyLock<bool> = LazyLock::new(|| {
+    let prepared = ansible(&["--prepare"]);
+    if !prepared.status.success() {
+        let said = String::from_utf8_lossy(&prepared.stderr);
+        let last = said.lines().last().unwrap_or_default();
+        #[expect(clippy::print_stderr, reason = "who reads the test's output should know")]
+        {
+            eprintln!("skipped: real Ansible takes python3 with venv, and PyPI once: {last}");
+        }
+    }
+    prepared.status.success()
+});
+
 fn ansible(arguments: &[&str]) -> Output {
-    std::process::Command::new(folder().join("compare")).args(arguments).output().unwrap()
+    let mut command = Command::new(folder().join("compare"));
+    command.args(arguments).env("FLOE_CACHE", env!("CARGO_TARGET_TMPDIR")).output().unwrap()
 }

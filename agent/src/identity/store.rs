@@ -18,7 +18,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use zeroize::Zeroizing;
 
-use crate::durable;
+use crate::{bounded, durable};
 
 /// PKCS#8, DER.
 const KEY: &str = "key.der";
@@ -34,6 +34,9 @@ const CERTIFICATE: &str = "certificate.der";
 
 /// The directory beside, for what a copied disk brought along.
 const STRAY: &str = "identity.stray";
+
+/// Longer than any key or chain of certificates.
+const MAX_BYTES: u64 = 256 << 10;
 
 /// A machine that is a host.
 pub struct Enrolled {
@@ -266,11 +269,7 @@ impl Store {
 
     fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         let file = self.directory.join(name);
-        match fs::read(&file) {
-            Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::Disk { file, source }),
-        }
+        bounded::read(&file, MAX_BYTES).map_err(|source| Error::Disk { file, source })
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {

@@ -1,7 +1,6 @@
 //! The secrets of this host on its disk: sealed as they came, and what was verified of them.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
@@ -10,7 +9,7 @@ use floe_proto::sealed;
 use serde::{Deserialize, Serialize};
 
 use super::accept::Held;
-use crate::durable;
+use crate::{bounded, durable};
 
 const DIRECTORY: &str = "secrets";
 const FILE: &str = "kept.json";
@@ -38,12 +37,14 @@ pub(super) struct Kept {
 /// [`Error`].
 pub(super) fn read(state: &Path) -> Result<Option<Kept>, Error> {
     let file = state.join(DIRECTORY).join(FILE);
-    let mut bytes = Vec::new();
-    match File::open(&file).and_then(|open| open.take(MAX_BYTES).read_to_end(&mut bytes)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+    let bytes = match bounded::read(&file, MAX_BYTES) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            return Err(Error::Damaged { file });
+        }
         Err(source) => return Err(Error::Disk { file, source }),
-        Ok(_) => {}
-    }
+    };
     let stored = serde_json::from_slice(&bytes);
     let Ok(Stored { schema: SCHEMA, held, role, host, sealed }) = stored else {
         return Err(Error::Damaged { file });

@@ -1,20 +1,21 @@
 //! The key that this host's secrets are sealed to. Part of its identity: a copied disk that
 //! becomes another host destroys it with the rest.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use floe_proto::sealed::{self, OpeningKey};
-use zeroize::Zeroizing;
 
-use crate::durable;
+use crate::{bounded, durable};
 
 /// The directory of the identity, in the state directory.
 const DIRECTORY: &str = "identity";
 
 /// Secret and public half.
 const FILE: &str = "sealing.key";
+
+/// Longer than any key.
+const MAX_BYTES: u64 = 4 << 10;
 
 /// The key of this host, if there is one.
 ///
@@ -23,12 +24,12 @@ const FILE: &str = "sealing.key";
 /// [`Error`].
 pub(super) fn open(state: &Path) -> Result<Option<OpeningKey>, Error> {
     let file = state.join(DIRECTORY).join(FILE);
-    match fs::read(&file) {
-        Ok(bytes) => {
-            let key = OpeningKey::from_bytes(&Zeroizing::new(bytes));
+    match bounded::read(&file, MAX_BYTES) {
+        Ok(Some(bytes)) => {
+            let key = OpeningKey::from_bytes(&bytes);
             key.map(Some).map_err(|source| Error::Broken { file, source })
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(None) => Ok(None),
         Err(source) => Err(Error::Disk { file, source }),
     }
 }

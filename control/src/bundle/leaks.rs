@@ -3,7 +3,8 @@
 //!
 //! Pure: it is given values and files, and says where which value stands. What it looks for
 //! is the value itself, hexadecimal, base64 at each of its three alignments, and escaped for
-//! URLs, JSON and Nix. It does not find what was hashed, encrypted, compressed or cut in two.
+//! URLs, JSON and Nix; hexadecimal and base64 also where they are wrapped, as `base64` and PEM
+//! have it. It does not find what was hashed, encrypted, compressed or cut in two.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -47,6 +48,14 @@ pub enum Form {
 }
 
 impl Form {
+    /// Whether it is written in lines of a certain length.
+    fn is_wrapped(self) -> bool {
+        match self {
+            Self::Hex | Self::Base64 => true,
+            Self::Plain | Self::Url | Self::Json | Self::Nix => false,
+        }
+    }
+
     /// As an operator calls it.
     pub fn name(self) -> &'static str {
         match self {
@@ -109,18 +118,53 @@ impl Scan {
     /// The same for one file.
     pub fn find_in(&self, path: &Path, bytes: &[u8]) -> Vec<Leak> {
         let (mut known, mut leaks) = (BTreeSet::new(), Vec::new());
-        for found in self.patterns.find_overlapping_iter(bytes) {
-            let Some((secret, form)) = self.meanings.get(found.pattern().as_usize()) else {
-                continue;
-            };
-            if known.insert(secret) {
-                let line = 1 + bytes[..found.start()].iter().filter(|byte| **byte == b'\n').count();
-                let (file, secret) = (path.to_owned(), secret.clone());
-                leaks.push(Leak { file, line, secret, form: *form });
+        self.look(bytes, |secret, form, start| {
+            if known.insert(secret.to_owned()) {
+                leaks.push(leak(path, line(bytes, start), secret, form));
             }
-        }
+        });
+        let Some(joined) = joined(bytes) else { return leaks };
+        self.look(&joined, |secret, form, start| {
+            if form.is_wrapped() && known.insert(secret.to_owned()) {
+                leaks.push(leak(path, line(bytes, original(bytes, start)), secret, form));
+            }
+        });
         leaks
     }
+
+    /// Calls `found` with each secret that stands in `bytes`, how, and where it begins.
+    fn look(&self, bytes: &[u8], mut found: impl FnMut(&str, Form, usize)) {
+        for at in self.patterns.find_overlapping_iter(bytes) {
+            if let Some((secret, form)) = self.meanings.get(at.pattern().as_usize()) {
+                found(secret, *form, at.start());
+            }
+        }
+    }
+}
+
+fn leak(path: &Path, line: usize, secret: &str, form: Form) -> Leak {
+    Leak { file: path.to_owned(), line, secret: secret.to_owned(), form }
+}
+
+/// The line in which the byte `at` stands.
+fn line(bytes: &[u8], at: usize) -> usize {
+    1 + bytes.iter().take(at).filter(|byte| **byte == b'\n').count()
+}
+
+/// `bytes` with lines that were wrapped in one piece again: without white space, which no letter
+/// of base64 or hexadecimal is. `None` where there is only one line.
+fn joined(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    bytes.contains(&b'\n').then(|| {
+        let mut joined = Zeroizing::new(Vec::with_capacity(bytes.len()));
+        joined.extend(bytes.iter().filter(|byte| !byte.is_ascii_whitespace()));
+        joined
+    })
+}
+
+/// Where the byte stood that is at this place of what was [`joined`].
+fn original(bytes: &[u8], place: usize) -> usize {
+    let mut kept = bytes.iter().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace());
+    kept.nth(place).map_or(bytes.len(), |(at, _)| at)
 }
 
 impl std::fmt::Debug for Scan {
@@ -286,6 +330,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrapped_is_told_with_the_line_that_it_begins_in() {
+        let text = format!("one\n{}", BASE64.encode(&[b'x'; 48]));
+        let wrapped = format!("{text}\n{}", BASE64.encode(b"correct horse battery"));
+        let wrapped = wrapped.replace("Y29ycmVjdC", "Y29y\ncmVjdC");
+        let leaks = find(b"correct horse battery", wrapped.as_bytes());
+        let told: Vec<_> = leaks.iter().map(|leak| (leak.line, leak.form)).collect();
+        assert_eq!(told, [(3, Form::Base64)]);
+    }
+
+    #[test]
     fn each_secret_is_told_once_in_each_file() {
         let scan = Scan::new([("one", b"secret-1".as_slice()), ("two", b"secret-2")]).unwrap();
         let text = b"secret-1 secret-2 secret-1".as_slice();
@@ -312,6 +366,23 @@ mod tests {
                 BASE64URL.encode(&all).into_bytes(),
             ] {
                 prop_assert!(!find(secret, &written).is_empty());
+            }
+        }
+
+        #[test]
+        fn what_is_wrapped_is_found_whatever_the_columns(
+            secret in proptest::collection::vec(any::<u8>(), 8..80),
+            before in proptest::collection::vec(any::<u8>(), 0..90),
+            columns in prop_oneof![Just(64usize), Just(76), 4..80usize],
+            end in prop_oneof![Just("\n"), Just("\r\n"), Just("\n      ")],
+        ) {
+            let secret = secret.trim_ascii();
+            prop_assume!(secret.len() >= 8);
+            let all = [&before, secret, b"end"].concat();
+            for written in [BASE64.encode(&all), BASE64URL.encode(&all), HEXLOWER.encode(&all)] {
+                let lines: Vec<_> = written.as_bytes().chunks(columns).collect();
+                let wrapped = [b"x = ''\n  ", lines.join(end.as_bytes()).as_slice(), b"\n'';"].concat();
+                prop_assert!(!find(secret, &wrapped).is_empty());
             }
         }
 

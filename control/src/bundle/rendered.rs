@@ -164,7 +164,8 @@ impl Error {
             Self::Template(error) => error.advice(),
             Self::Leaks(_) => {
                 "make it a secret: [secrets] of host.toml; or take it for a template, with \
-                 [files.\"FILE\"] template = true, and its value is in the Nix store of every host"
+                 [files.\"FILE\"] template = true, and its value is in the Nix store of every host; \
+                 an ordinary word that is no secret is named by `not_secret` in floe.toml"
                     .into()
             }
         }

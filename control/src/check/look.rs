@@ -6,7 +6,7 @@ use floe_proto::id::{Fleet, Role};
 use floe_proto::time::Timestamp;
 
 use super::finding::{Finding, Findings};
-use super::{fleet, keys, role};
+use super::{fleet, keys, role, vault};
 use crate::bundle::selection::Selection;
 use crate::repository::{Error, HOSTS};
 
@@ -50,6 +50,8 @@ pub async fn look(root: &Path, only: &[Role], now: Timestamp) -> Result<Looked, 
     if let Some(repository) = &repository {
         keys::look(repository, trust.as_ref(), &trees, &mut findings).await;
     }
+
+    vault::look(&mut findings);
 
     let chosen = known.into_iter().filter(|(role, _)| only.is_empty() || only.contains(role));
     let (mut roles, mut parsed) = (Vec::new(), true);

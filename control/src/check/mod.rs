@@ -3,8 +3,10 @@
 //! ```text
 //! floe check ─▶ look ─▶ fleet    floe.toml, trust.json, floe.lock
 //!                  ├──▶ keys     what signs: there, its owner's alone, out of version control
+//!                  ├──▶ vault    group_vars/, host_vars/, salts.toml, recipients.toml
 //!                  └──▶ role     each directory below hosts/: host.toml, its files, Nix
-//!                          └──▶ flake    or the flake that it names
+//!                          ├──▶ flake       or the flake that it names
+//!                          └──▶ templates   its files and secrets that are rendered
 //!                          all ─▶ finding
 //! ```
 //!
@@ -17,6 +19,8 @@ mod fleet;
 mod keys;
 mod look;
 mod role;
+mod templates;
+mod vault;
 
 pub use finding::{Finding, Severity};
 pub use look::{Looked, look};

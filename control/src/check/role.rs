@@ -11,7 +11,7 @@ use floe_proto::payload::pack::{self, Packer};
 use walkdir::WalkDir;
 
 use super::finding::{Findings, Severity, reason, with_causes};
-use super::flake;
+use super::{flake, templates};
 use crate::bundle::selection::{Selection, is_litter};
 use crate::bundle::syntax;
 use crate::repository::{
@@ -77,7 +77,11 @@ pub(super) async fn look(directory: &Path, findings: &mut Findings) -> bool {
         Some(flake) => flake::look(flake, findings).await,
     };
     match &settings {
-        Some(settings) => named_files(directory, tree.as_ref(), settings, findings),
+        Some(settings) => {
+            named_files(directory, tree.as_ref(), settings, findings);
+            let files = tree.as_ref().map_or(directory, |(files, _)| files.as_path());
+            templates::look(directory, files, settings, findings);
+        }
         // A flake has none, also where something else is wrong.
         None if place_of(&path, "flake").is_some() => {}
         // The entry is not known, but most likely the one that everybody has.
@@ -198,8 +202,10 @@ fn private_keys(directory: &Path, selection: &Selection, findings: &mut Findings
         let mut start = Vec::new();
         let read = fs::File::open(&path).and_then(|file| file.take(4096).read_to_end(&mut start));
         let text = String::from_utf8_lossy(&start);
-        let is_key =
-            |line: &str| line.starts_with("-----BEGIN ") && line.ends_with("PRIVATE KEY-----");
+        let is_key = |line: &str| {
+            let is_pem = line.starts_with("-----BEGIN ") && line.ends_with("PRIVATE KEY-----");
+            is_pem || line.starts_with("AGE-SECRET-KEY-1")
+        };
         if read.is_ok() && text.lines().any(|line| is_key(line.trim())) {
             findings.warning(
                 &path,

@@ -28,6 +28,9 @@ const NIX: &str = "{ pkgs, ... }:\n{\n  services.nginx.enable = true;\n}\n";
 const HOST_PATH: &str = "hosts/www/host.toml";
 const NIX_PATH: &str = "hosts/www/configuration.nix";
 
+#[path = "check_sealed_tests.rs"]
+mod sealed;
+
 /// A repository in which nothing is wrong.
 struct Sandbox(tempfile::TempDir);
 
@@ -288,6 +291,7 @@ async fn table(cases: &[Case]) -> String {
 #[tokio::test]
 async fn each_way_to_break_a_repository_is_answered() {
     insta::assert_snapshot!(table(CASES).await);
+    insta::assert_snapshot!(table(sealed::CASES).await);
 }
 
 #[tokio::test]
@@ -310,7 +314,7 @@ async fn whoever_has_no_nix_is_told_so() {
 
 #[tokio::test]
 async fn only_what_is_right_passes() {
-    for (name, break_it) in CASES.iter().chain(CASES_OF_NIX) {
+    for (name, break_it) in CASES.iter().chain(sealed::CASES).chain(CASES_OF_NIX) {
         let sandbox = Sandbox::sound();
         break_it(&sandbox);
         let view = sandbox.check().await;

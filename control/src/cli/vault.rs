@@ -45,6 +45,8 @@ pub(super) struct Vault {
     root: PathBuf,
     /// Whether new salts are written down.
     keeps_salts: bool,
+    /// The sealed variables that floe.toml lets into bundles.
+    not_secret: Vec<String>,
 }
 
 impl Vault {
@@ -71,7 +73,8 @@ impl Vault {
             (true, Some(_)) | (false, _) => Some(Variables::read(root, role.as_str(), password)?),
         };
         let (role, root) = (role.clone(), root.to_owned());
-        Ok(Self { variables, salts, role, root, keeps_salts: true })
+        let not_secret = repository.file().not_secret.clone();
+        Ok(Self { variables, salts, role, root, keeps_salts: true, not_secret })
     }
 
     /// `text`, a template, of the secret `name`. Its salts are kept beside those of files.
@@ -100,9 +103,16 @@ impl Vault {
         };
         let rendered = Rendered::of(source, variables, &mut self.salts)?;
         self.keep_salts()?;
-        let variables = self.variables.iter().flat_map(Variables::secrets);
-        let known = variables.map(|it| (it.name.as_str(), it.value.as_bytes()));
-        let scan = Scan::new(known.chain(made)).context("could not look for secrets")?;
+        let all = self.variables.iter().flat_map(Variables::secrets);
+        let (excepted, looked): (Vec<_>, Vec<_>) =
+            all.partition(|it| self.not_secret.contains(&it.name));
+        // What is made of such a variable alone is as ordinary.
+        let is_excepted = |value: &[u8]| {
+            excepted.iter().any(|it| it.value.as_bytes().trim_ascii() == value.trim_ascii())
+        };
+        let known = looked.iter().map(|it| (it.name.as_str(), it.value.as_bytes()));
+        let known = known.chain(made.filter(|(_, value)| !is_excepted(value)));
+        let scan = Scan::new(known).context("could not look for secrets")?;
         rendered::refuse_leaks(source, &scan)?;
         let mut notes: Vec<_> = rendered
             .files()
@@ -114,6 +124,17 @@ impl Vault {
                 )
             })
             .collect();
+        if !excepted.is_empty() {
+            let names: Vec<_> = excepted.iter().map(|it| it.name.as_str()).collect();
+            let names = names.join(", ");
+            notes.push(format!("not looked for in the bundle, as floe.toml says: {names}"));
+        }
+        let is_none = |name: &&String| excepted.iter().all(|it| it.name != **name);
+        for name in self.not_secret.iter().filter(is_none) {
+            notes.push(format!(
+                "warning: `{name}`, of `not_secret` in floe.toml, is not sealed here"
+            ));
+        }
         if !scan.too_short().is_empty() {
             let names = scan.too_short().join(", ");
             notes.push(format!("warning: too short to look for in the bundle: {names}"));

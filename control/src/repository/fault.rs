@@ -68,6 +68,14 @@ impl Place {
         let width = usize::from(column <= text.chars().count());
         Some(Self { line, column, width, text: text.to_owned() })
     }
+
+    /// All of `line` but the white space around it.
+    pub fn of_line(file: &str, line: usize) -> Option<Self> {
+        let text = without_end(file.split('\n').nth(line.checked_sub(1)?)?);
+        let before = text.chars().count() - text.trim_start().chars().count();
+        let width = text.trim().chars().count();
+        Some(Self { line, column: before + 1, width, text: text.to_owned() })
+    }
 }
 
 fn without_end(line: &str) -> &str {
@@ -146,6 +154,8 @@ mod tests {
     fn other_programs_count_likewise() {
         let place = Place::at("{\n  a = ;\n}\n", 2, 7).unwrap();
         assert_eq!((place.text.as_str(), place.width), ("  a = ;", 1));
+        let line = Place::of_line("a\n  b c \r\n", 2).unwrap();
+        assert_eq!((line.column, line.width, line.text.as_str()), (3, 3, "  b c "));
         assert_eq!(Place::at("{", 1, 2).unwrap().width, 0);
         assert_eq!(Place::at("{", 7, 1), None);
         assert_eq!(Place::at("{", 0, 1), None);

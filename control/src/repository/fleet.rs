@@ -21,6 +21,7 @@
 //! [secrets]
 //! escrow = true                    # seal to the control plane too, for hosts that come by themselves
 //! age_recipients = ["age1…"]       # to whom `floe secrets` encrypts files of age
+//! not_secret = ["db.user"]         # sealed variables that may stand in a bundle: ordinary words
 //!
 //! [operator]
 //! credentials = ".floe/operator/admin"   # holds ca.pem, cert.pem and key.pem
@@ -76,6 +77,8 @@ pub struct FleetFile {
     pub escrow: bool,
     /// To whom files of age are encrypted.
     pub age_recipients: Vec<Recipient>,
+    /// The sealed variables that may stand in a bundle.
+    pub not_secret: Vec<String>,
 
     /// Where the control plane keeps things and is reached.
     pub serve: ServeFile,
@@ -137,6 +140,7 @@ impl FleetFile {
                 aws,
                 escrow: raw.secrets.escrow,
                 age_recipients,
+                not_secret: raw.secrets.not_secret,
                 serve: raw.serve,
             }),
             Some(_) | None => Err(document.wrong(path, faults)),
@@ -182,11 +186,12 @@ struct Raw {
 struct RawSecrets {
     escrow: bool,
     age_recipients: Vec<String>,
+    not_secret: Vec<String>,
 }
 
 impl Default for RawSecrets {
     fn default() -> Self {
-        Self { escrow: true, age_recipients: Vec::new() }
+        Self { escrow: true, age_recipients: Vec::new(), not_secret: Vec::new() }
     }
 }
 

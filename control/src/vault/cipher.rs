@@ -22,10 +22,7 @@ use super::password::Password;
 ///
 /// [`Error`], which says what to do, and not which file it was.
 pub fn open(bytes: &[u8], password: &Password) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let Body { salt, hmac, ciphertext: mut text } = format::parse(bytes)?;
-    if text.is_empty() || text.len() % BLOCK != 0 {
-        return Err(Error::Damaged("its data does not end where a block ends"));
-    }
+    let Body { salt, hmac, ciphertext: mut text } = whole(bytes)?;
     let keys = Keys::derive(password, &salt);
     hmac::verify(&keys.authentication, &text, &hmac).map_err(|_| Error::WrongPassword)?;
     let refused = |_| Error::Library("decrypt");
@@ -35,6 +32,24 @@ pub fn open(bytes: &[u8], password: &Password) -> Result<Zeroizing<Vec<u8>>, Err
     let length = unpadded(&text).ok_or(Error::Damaged("its padding is not one"))?;
     text.truncate(length);
     Ok(text)
+}
+
+/// Looks whether a vault is all there, without a password. Whether anybody changed it, that does
+/// not tell.
+///
+/// # Errors
+///
+/// [`Error`], as [`open`].
+pub fn look_at(bytes: &[u8]) -> Result<(), Error> {
+    whole(bytes).map(drop)
+}
+
+fn whole(bytes: &[u8]) -> Result<Body, Error> {
+    let body = format::parse(bytes)?;
+    if body.ciphertext.is_empty() || body.ciphertext.len() % BLOCK != 0 {
+        return Err(Error::Damaged("its data does not end where a block ends"));
+    }
+    Ok(body)
 }
 
 /// Seals `plaintext` under a new salt; with a vault id other than `default` in format 1.2.

@@ -24,7 +24,7 @@ mod tree;
 pub mod variables;
 pub(crate) mod yaml;
 
-pub use cipher::{open, seal};
+pub use cipher::{look_at, open, seal};
 pub use error::Error;
 pub use file::{Edited, OpenFile};
 pub use format::{is_sealed, label};
@@ -32,4 +32,4 @@ pub use password::Password;
 pub use route::Route;
 pub use tree::{Step, Tree};
 pub use variables::Variables;
-pub use yaml::fault;
+pub(crate) use yaml::fault;

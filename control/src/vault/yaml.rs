@@ -5,18 +5,25 @@
 //! are not wiped, since it has no way to.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput, Tag};
 use zeroize::Zeroizing;
 
-use super::scalar;
 use super::tree::Tree;
+use super::{cipher, scalar};
 
 /// What is wrong, and in which line.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) line: usize,
     pub(crate) why: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.why)
+    }
 }
 
 /// Opens the text of a `!vault` value.
@@ -53,13 +60,17 @@ pub(crate) fn read(text: &str, open: &mut Open<'_>) -> Result<Document, Fault> {
     Ok(Document { tree: tree.unwrap_or(Tree::Null), sealed: reader.sealed })
 }
 
-/// Why `text` is no file of variables, if it is none, with its line. What is sealed in it is left as
-/// it is.
-pub fn fault(text: &str) -> Option<String> {
-    match read(text, &mut |sealed| Ok(Zeroizing::new(sealed.to_owned()))) {
+/// Why `text` is no file of variables, if it is none. What is sealed in it must be all there, and
+/// is not opened.
+pub(crate) fn fault(text: &str) -> Option<Fault> {
+    let mut whole = |sealed: &str| match cipher::look_at(sealed.trim_start().as_bytes()) {
+        Ok(()) => Ok(Zeroizing::new(sealed.to_owned())),
+        Err(error) => Err(format!("a value is sealed: {error}")),
+    };
+    match read(text, &mut whole) {
         Ok(Document { tree: Tree::Null | Tree::Map(_), .. }) => None,
-        Ok(_) => Some("it is no map of names and values".into()),
-        Err(Fault { line, why }) => Some(format!("line {line}: {why}")),
+        Ok(_) => Some(Fault { line: 1, why: "it is no map of names and values".into() }),
+        Err(fault) => Some(fault),
     }
 }
 

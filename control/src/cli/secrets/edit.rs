@@ -244,7 +244,7 @@ impl Subject {
         match self {
             Self::Age { .. } => None,
             Self::Vault { .. } => match std::str::from_utf8(content) {
-                Ok(text) => vault::fault(text),
+                Ok(text) => vault::fault(text).map(|fault| fault.to_string()),
                 Err(_) => Some("it is no UTF-8 text".into()),
             },
         }
