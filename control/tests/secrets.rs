@@ -10,6 +10,7 @@ mod fleet;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use age::secrecy::ExposeSecret as _;
 use age::x25519::Identity;
@@ -187,7 +188,7 @@ fn an_editor_changes_the_vault_and_nothing_in_the_clear_is_left() {
     let (mode, path) = said.trim().split_once('\n').unwrap();
     assert_eq!(mode, "600");
     assert!(path.ends_with("/vault.yml"), "{path}");
-    assert!(!fs::exists(std::path::Path::new(path).parent().unwrap()).unwrap());
+    assert!(!fs::exists(Path::new(path).parent().unwrap()).unwrap());
 
     let before = fs::read(world.fleet.path(VAULT)).unwrap();
     assert_eq!(world.edit("true", &["--output", "json"]).json()["changed"], false);
@@ -274,4 +275,82 @@ fn a_file_of_age_is_set_edited_and_rotated() {
     assert_eq!(decrypted().len(), 40);
     let ran = world.floe(&["rotate", "www", "tls.key"]).ends(1);
     assert!(ran.err.contains("FLOE_AGE_IDENTITY"), "{}", ran.err);
+}
+
+#[test]
+fn whoever_ends_it_while_somebody_edits_leaves_nothing_in_the_clear() {
+    let world = World::begin();
+    let said = world.fleet.path("said").display().to_string();
+    for signal in ["TERM", "HUP"] {
+        let script = format!(
+            "echo \"$1\" > {said}; echo \"a: typed\" > \"$1\"; kill -{signal} $PPID; sleep 60"
+        );
+        let ran = world.edit(&script, &[]).ends(1);
+        assert!(ran.err.contains("kept, sealed, in group_vars/all/vault.edited"), "{}", ran.err);
+        let path = fs::read_to_string(&said).unwrap();
+        assert!(!fs::exists(Path::new(path.trim()).parent().unwrap()).unwrap());
+        let kept = fs::read(world.fleet.path("group_vars/all/vault.edited")).unwrap();
+        assert_eq!(vault::open(&kept, &world.password).unwrap().as_slice(), b"a: typed\n");
+        assert_eq!(world.vault(), TEXT);
+    }
+}
+
+#[test]
+fn an_interrupt_is_the_editors_alone() {
+    let world = World::begin();
+    let script = "kill -INT $PPID; kill -QUIT $PPID; sleep 1; echo \"a: typed\" > \"$1\"";
+    world.edit(script, &[]).ends(0);
+    assert_eq!(world.vault(), "a: typed\n");
+}
+
+/// A template of the role, and another file, of the vault's values.
+fn with_files(world: &World, template: &str, other: &str) {
+    world.write("hosts/www/motd", template);
+    world.write("hosts/www/other.txt", other);
+    let host = "system = 'x86_64-linux'\n[files.motd]\ntemplate = true\n";
+    world.write("hosts/www/host.toml", host);
+}
+
+#[test]
+fn a_dry_run_of_a_push_makes_no_salts() {
+    let world = World::begin();
+    with_files(&world, "{{ other | password_hash(rounds=1000) }}\n", "");
+    let served = world.fleet.serve();
+    let password = world.fleet.path(".password").display().to_string();
+    let push = |option: &str| {
+        let to = ["--server", &served.url, "--credentials", &served.credentials];
+        let arguments = [&to[..], &["push", "www", "--no-check", "--no-secrets", option]].concat();
+        world.fleet.floe_with(&[("FLOE_VAULT_PASSWORD_FILE", &password)], &arguments).ends(0);
+    };
+    let salts = world.fleet.path("salts.toml");
+    push("--dry-run");
+    assert!(!salts.exists());
+    push("--no-rollout");
+    let salts = fs::read_to_string(salts).unwrap();
+    assert!(salts.contains("www/motd#other | password_hash(rounds=1000)"), "{salts}");
+}
+
+#[test]
+fn a_sealed_word_that_is_no_secret_is_let_through_by_name() {
+    let world = World::begin();
+    with_files(&world, "x\n", "a hunter2 lives here\n");
+    let password = world.fleet.path(".password").display().to_string();
+    let build = || {
+        let arguments = ["bundle", "build", "www", "--no-check"];
+        world.fleet.floe_with(&[("FLOE_VAULT_PASSWORD_FILE", &password)], &arguments)
+    };
+    let refused = build().ends(3);
+    assert!(refused.err.contains("holds `hosts.www.root` in the clear"), "{}", refused.err);
+    assert!(refused.err.contains("`not_secret`"), "{}", refused.err);
+    let floe = fs::read_to_string(world.fleet.path("floe.toml")).unwrap();
+    let table = "[secrets]\nnot_secret = [\"hosts.www.root\", \"gone\"]\n";
+    world.write("floe.toml", &floe.replace("[secrets]\n", table));
+    let built = build().ends(0);
+    let note = "not looked for in the bundle, as floe.toml says: hosts.www.root";
+    assert!(built.err.contains(note), "{}", built.err);
+    assert!(
+        built.err.contains("`gone`, of `not_secret` in floe.toml, is not sealed here"),
+        "{}",
+        built.err
+    );
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use minijinja::Value;
 use minijinja::machinery::ast::{CallArg, Expr, Stmt};
-use minijinja::machinery::{Span, parse};
+use minijinja::machinery::parse;
 
 use super::error::Error;
 use super::render::{body, environment, syntax};
@@ -53,16 +53,19 @@ pub fn faults(name: &str, text: &str) -> Vec<Fault> {
     };
     let mut faults = Vec::new();
     each_expression(&statement, &mut |expression| {
-        let (kind, name, span) = match expression {
-            Expr::Filter(filter) => ("filter", filter.name, filter.span()),
-            Expr::Test(test) => ("test", test.name, test.span()),
-            _ => return, // whatever else minijinja reads, it knows
+        let (kind, name, span) = if let Expr::Filter(filter) = expression {
+            ("filter", filter.name, filter.span())
+        } else if let Expr::Test(test) = expression {
+            ("test", test.name, test.span())
+        } else {
+            return; // whatever else minijinja reads, it knows
         };
         if !is_known(kind, name) {
             let (line, column) = (span.start_line.into(), Some(usize::from(span.start_col) + 1));
             faults.push(Fault { line, column, why: format!("the {kind} `{name}` is not known") });
         }
     });
+    faults.sort_by_key(|fault| (fault.line, fault.column));
     faults
 }
 
@@ -74,22 +77,19 @@ pub fn faults(name: &str, text: &str) -> Vec<Fault> {
 pub fn variables(name: &str, text: &str) -> Result<BTreeSet<Route>, Error> {
     let statement =
         parse(body(text), name, syntax()).map_err(|error| Error::new(name, &error, &Tree::Null))?;
-    let (mut found, mut inner) = (BTreeSet::new(), Vec::new());
-    each_expression(&statement, &mut |expression| {
-        if inner.contains(&address(expression)) {
-            return;
-        }
-        if let Some((first, rest)) = route(expression) {
-            // What is inside of it is a part of the way.
-            let mut parts = parts(expression);
-            while let Some(part) = parts.pop() {
-                inner.push(address(part));
-                parts.extend(self::parts(part));
-            }
+    let mut found = BTreeSet::new();
+    outermost(&statement).into_iter().for_each(|expression| routes(expression, &mut found));
+    Ok(found)
+}
+
+/// The ways in `expression`, each whole.
+fn routes(expression: &Expr<'_>, found: &mut BTreeSet<Route>) {
+    match route(expression) {
+        Some((first, rest)) => {
             found.insert(Route::new(first, rest));
         }
-    });
-    Ok(found)
+        None => parts(expression).into_iter().for_each(|part| routes(part, found)),
+    }
 }
 
 /// A filter in a template.
@@ -122,27 +122,27 @@ pub(super) fn uses(text: &str, name: &str) -> Vec<Use> {
 
 /// A path of names and constant places.
 fn route(expression: &Expr<'_>) -> Option<(String, Vec<Step>)> {
-    match expression {
-        Expr::Var(variable) => Some((variable.id.to_owned(), Vec::new())),
-        Expr::GetAttr(attribute) => {
-            let (first, mut rest) = route(&attribute.expr)?;
-            rest.push(Step::Name(attribute.name.to_owned()));
-            Some((first, rest))
-        }
-        Expr::GetItem(item) => {
-            let Expr::Const(key) = &item.subscript_expr else { return None };
-            let (first, mut rest) = route(&item.expr)?;
-            let name = key.value.as_str().map(|name| Step::Name(name.to_owned()));
-            rest.push(name.or_else(|| key.value.as_usize().map(Step::At))?);
-            Some((first, rest))
-        }
-        _ => None, // no path
+    if let Expr::Var(variable) = expression {
+        return Some((variable.id.to_owned(), Vec::new()));
     }
+    let (inner, step) = if let Expr::GetAttr(attribute) = expression {
+        (&attribute.expr, Step::Name(attribute.name.to_owned()))
+    } else if let Expr::GetItem(item) = expression
+        && let Expr::Const(key) = &item.subscript_expr
+    {
+        let name = key.value.as_str().map(|name| Step::Name(name.to_owned()));
+        (&item.expr, name.or_else(|| key.value.as_usize().map(Step::At))?)
+    } else {
+        return None;
+    };
+    let (first, mut rest) = route(inner)?;
+    rest.push(step);
+    Some((first, rest))
 }
 
 /// Where the text of an expression begins: minijinja says it of a filter's name.
 fn start(expression: &Expr<'_>) -> usize {
-    let own = offset(span(expression).start_offset);
+    let own = offset(expression.span().start_offset);
     parts(expression).into_iter().map(start).min().map_or(own, |inner| inner.min(own))
 }
 
@@ -150,30 +150,20 @@ fn offset(offset: u32) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
-fn address(expression: &Expr<'_>) -> usize {
-    std::ptr::from_ref(expression).addr()
-}
-
-fn span(expression: &Expr<'_>) -> Span {
-    expression.span()
-}
-
-/// Calls `seen` with every expression of `statement`, outer ones before those in them.
+/// Calls `seen` with every expression of `statement`.
 fn each_expression<'e, 'a>(statement: &'e Stmt<'a>, seen: &mut impl FnMut(&'e Expr<'a>)) {
-    let (expressions, statements) = contents(statement);
-    for expression in expressions {
-        each_part(expression, seen);
-    }
-    for statement in statements {
-        each_expression(statement, seen);
+    let mut open = outermost(statement);
+    while let Some(expression) = open.pop() {
+        seen(expression);
+        open.extend(parts(expression));
     }
 }
 
-fn each_part<'e, 'a>(expression: &'e Expr<'a>, seen: &mut impl FnMut(&'e Expr<'a>)) {
-    seen(expression);
-    for part in parts(expression) {
-        each_part(part, seen);
-    }
+/// The expressions of `statement` that are no parts of others.
+fn outermost<'e, 'a>(statement: &'e Stmt<'a>) -> Vec<&'e Expr<'a>> {
+    let (mut expressions, statements) = contents(statement);
+    expressions.extend(statements.into_iter().flat_map(outermost));
+    expressions
 }
 
 /// The expressions and the statements that `statement` is made of.

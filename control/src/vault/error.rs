@@ -83,7 +83,7 @@ impl Error {
         match self {
             Self::NotSealed => "seal it with `ansible-vault encrypt FILE`",
             Self::Header | Self::Damaged(_) => {
-                "restore the file from version control; a vault must be edited by `ansible-vault edit`"
+                "restore the file from version control; a vault is edited by `floe secrets edit`"
             }
             Self::Version { .. } | Self::Cipher { .. } => {
                 "seal it anew with a current Ansible: `ansible-vault rekey FILE`"

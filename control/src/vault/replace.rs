@@ -230,16 +230,24 @@ impl<'a> Finder<'a> {
                 if event == Event::MappingEnd {
                     break;
                 }
-                let name = match &event {
-                    Event::Scalar(name, ..) => Some(Step::Name(name.to_string())),
-                    _ => None, // no name that could be written down
+                let name = if let Event::Scalar(name, ..) = &event {
+                    Some(Step::Name(name.to_string()))
+                } else {
+                    None // no name that could be written down
                 };
                 let inside = Around { column: self.column(span.start), ..inside };
                 self.value(event, span, None, inside)?;
                 let (event, span) = self.next()?;
                 self.value(event, span, name.as_ref().and_then(next), inside)?;
             },
-            _ => {} // an alias
+            Event::Alias(_)
+            | Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd
+            | Event::SequenceEnd
+            | Event::MappingEnd => {}
         }
         Some(())
     }
