@@ -162,6 +162,10 @@ fn ansible_reads_what_floe_changed_in_its_vault() {
     };
     assert_eq!(view(&vault), "# ours\ndb: {user: www, password: \"it's: {new}\"} # why\n");
     let text = fs::read_to_string(path("group_vars/all/vars.yml")).unwrap();
+    assert!(
+        text.starts_with("alone: !vault |\n          $ANSIBLE_VAULT;1.2;AES256;prod\n"),
+        "{text}"
+    );
     let sealed: String = text.lines().skip(1).map(|line| format!("{}\n", line.trim())).collect();
     fs::write(path("alone"), sealed.trim_start()).unwrap();
     assert_eq!(view(&path("alone")), "it's: {new}");

@@ -202,10 +202,12 @@ impl RawSecrets {
             let name = format!("secrets.age_recipients #{}", at + 1);
             match text.parse::<Recipient>() {
                 Ok(recipient) => found.push(recipient),
-                Err(_) if text.starts_with("AGE-SECRET-KEY-") => faults.add(
-                    &name,
-                    "it is a private key; name the public one, and make another of this".into(),
-                ),
+                // Its line is not shown, so that it ends in no log.
+                Err(_) if text.starts_with("AGE-SECRET-KEY-") => {
+                    let fault = "a private key is among age_recipients; name its public one, and \
+                                 make another of this";
+                    faults.add("secrets", fault.into());
+                }
                 Err(_) => {
                     let shown: String = text.chars().take(80).collect();
                     let fault = format!("`{shown}` is no recipient of age; expected `age1…`");

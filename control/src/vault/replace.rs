@@ -110,9 +110,13 @@ impl Place {
             1 => "",
             _ => "+",
         };
-        let begins_indented = body.trim_start_matches('\n').starts_with(' ');
-        let deeper = self.indent.checked_sub(self.around).filter(|by| (1..=9).contains(by))?;
-        let indentation = if begins_indented { deeper.to_string() } else { String::new() };
+        // Lines that begin with spaces need to be told how many are the block's; one digit may.
+        let indentation = if body.trim_start_matches('\n').starts_with(' ') {
+            let deeper = self.indent.checked_sub(self.around);
+            deeper.filter(|by| (1..=9).contains(by))?.to_string()
+        } else {
+            String::new()
+        };
         let mut lines = Zeroizing::new(String::with_capacity(2 * new.len() + 64));
         let whole = new.strip_suffix('\n').unwrap_or(new);
         for line in whole.split('\n') {

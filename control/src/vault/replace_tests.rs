@@ -48,6 +48,13 @@ const CASES: &[Case] = &[
     ("a: one\n  two\n  three\nb: 1\n", "a", "new", "a: \"new\"\nb: 1\n"),
     ("a: 'one\n  two' # why\nb: 1\n", "a", "new", "a: 'new' # why\nb: 1\n"),
     ("a: !vault |\n  one\n  two\nb: 1\n", "a", "3\n4\n", "a: !vault |\n  3\n  4\nb: 1\n"),
+    (
+        // As `ansible-vault encrypt_string` indents.
+        "a: !vault |\n          one\n          two\nb: 1\n",
+        "a",
+        "3\n4\n",
+        "a: !vault |\n          3\n          4\nb: 1\n",
+    ),
     ("a: !unsafe old\n", "a", "{{ x }}", "a: !unsafe \"{{ x }}\"\n"),
     ("---\na: old\n...\n", "a", "new", "---\na: \"new\"\n...\n"),
     ("{\"a\": \"old\", \"b\": 1}", "a", "1\n2", "{\"a\": \"1\\n2\", \"b\": 1}"),
