@@ -19,7 +19,8 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Option<Zeroizing<Vec<u8
     };
     // With room for all of it, no copy is left behind by growing.
     let room = file.metadata()?.len().min(most);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(room).unwrap_or_default() + 1));
+    let mut bytes =
+        Zeroizing::new(Vec::with_capacity(usize::try_from(room).unwrap_or_default() + 1));
     file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
         return Ok(Some(bytes));

@@ -329,7 +329,7 @@ impl<'a> Finder<'a> {
             let line = line.split('\n').next().unwrap_or_default();
             let by = line.len() - line.trim_start_matches(' ').len();
             let is_blank = line.trim().is_empty();
-            if !is_blank && by < *indent.get_or_insert(by.max(place.around + 1)) {
+            if !is_blank && by < *indent.get_or_insert_with(|| by.max(place.around + 1)) {
                 break;
             }
             at += 1 + line.len();
