@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "floe/v1/secrets.proto",
             "floe/v1/session.proto",
             "floe/v1/operator.proto",
+            "floe/v1/preview.proto",
             "floe/v1/trust.proto",
             "floe/v1/operators.proto",
             "floe/v1/authority.proto",

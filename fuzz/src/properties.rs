@@ -51,6 +51,8 @@ pub fn envelope(bytes: &[u8]) {
     if let Ok(manifest) = verify::manifest(bytes, &fleet.root, fleet.now) {
         assert_eq!(manifest.digest(), fleet.manifest.digest(), "a forged manifest");
     }
+    // Nobody here signed one.
+    assert!(verify::preview(bytes, &fleet.root, fleet.now).is_err());
     if let Ok(successor) = verify::successor(bytes, &fleet.root) {
         assert_eq!(successor.digest(), fleet.successor.digest(), "a forged trust root");
     }
@@ -198,6 +200,7 @@ pub fn session(bytes: &[u8]) {
 /// What an agent says to the control plane.
 fn said(bytes: &[u8]) {
     use pb::from_agent::Message as Said;
+    use pb::preview_news::News;
     let Some(pb::FromAgent { message: Some(message) }) = same(bytes) else { return };
     let assert_harmless = |words: &str| {
         for limit in [16, text::MAX_NAME, text::MAX_LINE] {
@@ -237,6 +240,18 @@ fn said(bytes: &[u8]) {
             assert_name(&report.activation);
         }
         Said::SecretsPlaced(placed) => assert_harmless(&placed.problem),
+        Said::Preview(said) => match said.news {
+            Some(News::Output(output)) => {
+                output.lines.iter().for_each(|line| assert_harmless(line))
+            }
+            Some(News::Difference(found)) => {
+                let objects = found.added.iter().chain(&found.removed).map(|object| &object.name);
+                let files = found.files.iter().map(|file| &file.path);
+                objects.chain(files).chain(&found.reboot).for_each(|words| assert_harmless(words));
+            }
+            Some(News::Failed(why)) => assert_harmless(&why),
+            None => {}
+        },
     }
 }
 
@@ -246,6 +261,10 @@ fn told(bytes: &[u8]) {
     let Some(pb::ToAgent { message: Some(message) }) = same(bytes) else { return };
     match message {
         Told::Assignment(assignment) => envelope(&assignment.manifest_envelope),
+        Told::Preview(order) => {
+            envelope(&order.preview_envelope);
+            assert_name(&format!("preview-{}", order.id));
+        }
         Told::TrustRoot(root) => envelope(&root.root_envelope),
         Told::ReportReceived(received) => assert_name(&received.activation),
         // Nobody sealed it to a key that is made here.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::id::{Epoch, Fleet, Role, Serial};
 use crate::manifest::Manifest;
+use crate::preview::Preview;
 use crate::time::Timestamp;
 use crate::verify::Verified;
 use crate::version::AgentVersion;
@@ -127,6 +128,31 @@ pub fn admit(
     floors: &Floors,
     now: Timestamp,
 ) -> Result<(), Error> {
+    judge(manifest, Mark::of(manifest), host, floors, now)
+}
+
+/// Whether `host` may build `preview`: what it would not run it does not build either.
+///
+/// # Errors
+///
+/// As [`admit`].
+pub fn admit_preview(
+    preview: &Verified<Preview>,
+    host: &Host,
+    floors: &Floors,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let mark = Mark { epoch: preview.epoch, serial: preview.serial, manifest: preview.digest() };
+    judge(preview, mark, host, floors, now)
+}
+
+fn judge(
+    manifest: &Manifest,
+    mark: Mark,
+    host: &Host,
+    floors: &Floors,
+    now: Timestamp,
+) -> Result<(), Error> {
     if manifest.fleet != host.fleet {
         return Err(Error::Fleet { host: host.fleet.clone(), manifest: manifest.fleet.clone() });
     }
@@ -146,8 +172,6 @@ pub fn admit(
     if manifest.expires <= now {
         return Err(Error::Expired { expired: manifest.expires });
     }
-
-    let mark = Mark::of(manifest);
     if let Some((epoch, serial)) = floors.floor
         && mark.order() < (epoch, serial)
     {

@@ -38,6 +38,7 @@ pub mod login;
 pub mod manifest;
 pub mod payload;
 pub mod pb;
+pub mod preview;
 pub mod reboot;
 pub mod renewal;
 pub mod report;

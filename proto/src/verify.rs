@@ -15,6 +15,7 @@ use crate::id::{Epoch, Fleet};
 use crate::key::PublicKey;
 use crate::login::{self, Login};
 use crate::manifest::{self, Manifest};
+use crate::preview::{self, Preview};
 use crate::root::{self, Root, Signers};
 use crate::secret::{self, SecretSet};
 use crate::time::Timestamp;
@@ -101,14 +102,39 @@ pub fn manifest(
     root: &Verified<Root>,
     now: Timestamp,
 ) -> Result<Verified<Manifest>, Error> {
-    let bytes = released(envelope, manifest::TYPE, root, now)?;
+    let (document, digest) = stated(envelope, manifest::TYPE, root, now)?;
+    Ok(Verified { document, digest })
+}
+
+/// Opens a preview that was signed under `root`.
+///
+/// # Errors
+///
+/// As [`manifest`]: a manifest is no preview, and a preview no manifest.
+pub fn preview(
+    envelope: &[u8],
+    root: &Verified<Root>,
+    now: Timestamp,
+) -> Result<Verified<Preview>, Error> {
+    let (document, digest) = stated(envelope, preview::TYPE, root, now)?;
+    Ok(Verified { document: Preview::of(document), digest })
+}
+
+/// What is said about a payload in a document of the kind `expected`.
+fn stated(
+    envelope: &[u8],
+    expected: &'static str,
+    root: &Verified<Root>,
+    now: Timestamp,
+) -> Result<(Manifest, Digest), Error> {
+    let bytes = released(envelope, expected, root, now)?;
     let digest = Digest::of(&bytes);
     let document = Manifest::parse(&bytes)?;
     of_root(root, &document.fleet, document.epoch)?;
     if now >= document.expires {
         return Err(Error::Expired { expired: document.expires });
     }
-    Ok(Verified { document, digest })
+    Ok((document, digest))
 }
 
 /// Opens the secrets of a role that were signed under `root`.

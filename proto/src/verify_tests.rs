@@ -49,6 +49,24 @@ fn t007_a_document_of_another_kind_is_not_a_manifest() {
 }
 
 #[test]
+fn t007_t009_a_preview_is_believed_as_one_and_by_enough_release_keys_only() {
+    let (two, three, root) = (key(2), key(3), pinned(2, &[2, 3]));
+    let sign = |kind, keys: &[&SecretKey]| {
+        Envelope::sign(kind, &full().to_bytes().unwrap(), keys).unwrap()
+    };
+    let good = sign(preview::TYPE, &[&two, &three]);
+    assert_eq!(**preview(&good, &root, now()).unwrap(), full());
+    assert!(matches!(manifest(&good, &root, now()), Err(Error::OtherKind { .. })));
+    let once = sign(preview::TYPE, &[&two, &two]);
+    let refused = preview(&once, &root, now());
+    assert!(matches!(refused, Err(Error::TooFewSignatures { .. })));
+    let refused = preview(&sign(manifest::TYPE, &[&two, &three]), &root, now());
+    assert!(matches!(refused, Err(Error::OtherKind { .. })));
+    let over = full().expires;
+    assert!(matches!(preview(&good, &root, over), Err(Error::Expired { .. })));
+}
+
+#[test]
 fn t009_t010_a_threshold_counts_keys_not_signatures_and_not_ids() {
     let root = pinned(2, &[2, 3]);
     let (two, three, stranger) = (key(2), key(3), key(9));

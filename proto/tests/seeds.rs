@@ -295,6 +295,27 @@ fn messages() -> Seeds {
                 problem: "no\u{1b}room".into(),
             })),
         ),
+        (
+            "previewed",
+            said(Said::Preview(pb::PreviewNews {
+                id: "1f".into(),
+                news: Some(pb::preview_news::News::Difference(pb::Difference {
+                    running: "/nix/store/x".into(),
+                    files: vec![pb::FileChange { path: "motd\u{1b}".into(), change: 9 }],
+                    added: vec![pb::StoreObject { name: "a-b".into(), bytes: u64::MAX }],
+                    units: Some(pb::Units { stop: vec!["a.service".into()], ..Default::default() }),
+                    ..Default::default()
+                })),
+            })),
+        ),
+        (
+            "preview",
+            told(Told::Preview(pb::PreviewOrder {
+                id: "1f".into(),
+                preview_envelope: FLEET.manifest_envelope.clone(),
+                payload_url: "https://x/".into(),
+            })),
+        ),
         ("secrets", told(Told::Secrets(pb::Secrets { sealed: [vec![1], vec![7; 64]].concat() }))),
         ("welcome", told(Told::Welcome(pb::Welcome { heartbeat_seconds: 15 }))),
         (

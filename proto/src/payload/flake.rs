@@ -30,19 +30,25 @@ const VERSIONS: std::ops::RangeInclusive<u64> = 5..=7;
 const MAX_DEPTH: usize = 16;
 
 /// What `nix` is called with to build the system of the configuration `attribute` of the flake
-/// in `directory`, rooted by `link`. Hosts and operators build by the same one.
+/// in `directory`, rooted by `link`; without one Nix only says what that would take. Hosts and
+/// operators build by the same one.
 ///
 /// Versions of Nix differ in whether they decode what is escaped in a `path:`, so `directory`
 /// should have nothing to escape. Whoever runs it gives Nix an empty XDG_DATA_HOME: settings of
 /// flakes that somebody once said yes to are kept there, and taken without a question.
-pub fn building(directory: &Path, attribute: &Attribute, link: &Path) -> Vec<OsString> {
+pub fn building(directory: &Path, attribute: &Attribute, link: Option<&Path>) -> Vec<OsString> {
     let flake = format!(
         "path:{}#{}.config.system.build.toplevel",
         in_url(directory),
         attribute.configuration()
     );
-    let arguments = ["build".into(), flake.into(), "--out-link".into(), link.into()];
-    arguments.into_iter().chain(FLAGS.map(OsString::from)).collect()
+    let mut arguments: Vec<OsString> = vec!["build".into(), flake.into()];
+    match link {
+        Some(link) => arguments.extend(["--out-link".into(), link.into()]),
+        None => arguments.push("--dry-run".into()),
+    }
+    arguments.extend(FLAGS.map(OsString::from));
+    arguments
 }
 
 /// The first two are for a Nix that does not take flakes by itself. Then: no lock file that

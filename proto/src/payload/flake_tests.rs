@@ -106,7 +106,7 @@ fn what_is_no_lock_file_is_named_by_its_line() {
 #[test]
 fn nix_is_called_with_this_and_nothing_else() {
     let attribute = "www.fossable.org".parse().unwrap();
-    let called = building(Path::new("/a b/role"), &attribute, Path::new("/a b/result"));
+    let called = building(Path::new("/a b/role"), &attribute, Some(Path::new("/a b/result")));
     let called: Vec<_> = called.iter().map(|argument| argument.to_str().unwrap()).collect();
     insta::assert_snapshot!(called.join("\n"));
 }
