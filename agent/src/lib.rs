@@ -11,7 +11,8 @@
 //! [`run`] puts them together and is the only file that knows all of them ([`connect`] joins
 //! the first two); [`cli`] is what can be typed, [`local`] what is done at once. [`trust`] is
 //! the newest trust root, by which the activation judges and which the session leads on;
-//! [`secrets`] are what the session brings that no bundle carries.
+//! [`secrets`] are what the session brings that no bundle carries, and [`preview`] is what it
+//! asks only to be told.
 //! [`config`], [`telemetry`], [`backoff`] and `durable` know none of the others.
 
 pub mod activation;
@@ -24,6 +25,7 @@ mod durable;
 pub mod host;
 pub mod identity;
 pub mod local;
+pub mod preview;
 pub mod run;
 pub mod secrets;
 pub mod session;

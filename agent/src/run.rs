@@ -38,8 +38,10 @@ use crate::host::disk::RealDisk;
 use crate::host::journal::{self, Found, HostJournal, Loss};
 use crate::host::machine::HostMachine;
 use crate::host::paths::{CURRENT_SYSTEM, Limits, Paths};
+use crate::host::preview::HostBuilder;
 use crate::host::{salvage, suspension};
 use crate::identity;
+use crate::preview;
 use crate::secrets::{self, Secrets, Where};
 use crate::session;
 use crate::trust::{self, Roots};
@@ -110,6 +112,17 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
     let issued = identity::issued(&config.state_directory);
     let tls_clock = Arc::new(TlsClock::new(clock.clone(), issued));
     let (shown, shown_by) = (handle.clone(), clock.clone());
+    let door = Door { host: host.clone(), closed: closed(loss) };
+    let previews = preview::serve(
+        handle.previews(),
+        preview::Parts {
+            builder: HostBuilder::new(paths.clone(), ca.clone()),
+            say: handle.clone(),
+            clock: clock.clone(),
+            door: door.clone(),
+            trust: trust.clone(),
+        },
+    );
     let machine = HostMachine::new(paths, ca.clone(), handle.clone());
     let ports = Ports {
         machine,
@@ -117,7 +130,7 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
         clock,
         reports: handle.clone(),
         tell: handle.clone(),
-        door: Door { host: host.clone(), closed: closed(loss) },
+        door,
         trust,
     };
     let (wanted, line) = (handle.assignments(), handle.clone());
@@ -138,6 +151,10 @@ pub async fn run(config_path: &Path) -> Result<Ending, Error> {
             connect::tend_secrets(&secrets),
             connect::show_line(&shown, &shown_by, |text| notify(&[NotifyState::Status(text)])),
         );
+        Done::Session
+    });
+    tasks.spawn(async move {
+        previews.await;
         Done::Session
     });
     let ending = tokio::select! {

@@ -44,6 +44,15 @@ pub struct Admitted {
     pub envelope: String,
 }
 
+/// A preview that this host may build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Previewed {
+    /// What it says.
+    pub manifest: Manifest,
+    /// SHA-256 of what was signed.
+    pub digest: Digest,
+}
+
 impl Door {
     /// Whether this host may run what `envelope` holds, by the trust root of now.
     ///
@@ -57,6 +66,41 @@ impl Door {
         floors: &Floors,
         now: Timestamp,
     ) -> Result<Admitted, Fault> {
+        let root = self.root(believed)?;
+        let now = floors.now(now);
+        let verified = verify::manifest(envelope, root, now).map_err(|e| Fault::of(&e))?;
+        admit::admit(&verified, &self.host, floors, now).map_err(|e| Fault::of(&e))?;
+        let text = std::str::from_utf8(envelope).map_err(|e| Fault::of(&e))?;
+        Ok(Admitted {
+            digest: verified.digest(),
+            floors: floors.clone().seen(&verified, now),
+            manifest: Manifest::clone(&verified),
+            envelope: text.to_owned(),
+        })
+    }
+
+    /// Whether this host may build what `envelope` holds, to be looked at. Nothing is to be
+    /// remembered of it.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for people: what it would not run it does not build either.
+    pub fn admit_preview(
+        &self,
+        envelope: &[u8],
+        believed: &Believed,
+        floors: &Floors,
+        now: Timestamp,
+    ) -> Result<Previewed, Fault> {
+        let root = self.root(believed)?;
+        let now = floors.now(now);
+        let verified = verify::preview(envelope, root, now).map_err(|e| Fault::of(&e))?;
+        admit::admit_preview(&verified, &self.host, floors, now).map_err(|e| Fault::of(&e))?;
+        Ok(Previewed { digest: verified.digest(), manifest: Manifest::clone(&verified) })
+    }
+
+    /// The trust root by which is judged now.
+    fn root<'a>(&self, believed: &'a Believed) -> Result<&'a Verified<Root>, Fault> {
         if let Some(why) = &self.closed {
             return Err(why.clone());
         }
@@ -68,16 +112,7 @@ impl Door {
             );
             return Err(Fault::new(why));
         }
-        let now = floors.now(now);
-        let verified = verify::manifest(envelope, root, now).map_err(|e| Fault::of(&e))?;
-        admit::admit(&verified, &self.host, floors, now).map_err(|e| Fault::of(&e))?;
-        let text = std::str::from_utf8(envelope).map_err(|e| Fault::of(&e))?;
-        Ok(Admitted {
-            digest: verified.digest(),
-            floors: floors.clone().seen(&verified, now),
-            manifest: Manifest::clone(&verified),
-            envelope: text.to_owned(),
-        })
+        Ok(root)
     }
 
     /// Whether this host would run again what it was made to run by `order`. Asked at
@@ -101,6 +136,7 @@ impl Door {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activation::played::order;
     use crate::testing::trust;
 
     fn door() -> Door {
@@ -134,12 +170,46 @@ mod tests {
             manifest: admitted.manifest,
             digest: admitted.digest,
             envelope: admitted.envelope,
-            ..crate::activation::played::order(7)
+            ..order(7)
         };
         // Past the end of the manifest, and of the trust root.
         let floors = Floors { newest_signed: Some(order.manifest.expires), ..none };
         assert_eq!(door().readmit(&order, &believed, &floors), Ok(()));
         assert!(door().admit(&envelope, &believed, &floors, created).is_err());
+    }
+
+    #[test]
+    fn t007_a_preview_is_built_and_never_run_and_a_manifest_is_no_preview() {
+        let (believed, floors) = (believed(1, &[2]), Floors::default());
+        let (preview, created) = trust::preview(2);
+        let (manifest, _) = trust::manifest(2);
+        let (door, now) = (door(), created);
+        assert!(door.admit_preview(&preview, &believed, &floors, now).is_ok());
+        let why = door.admit(&preview, &believed, &floors, now).unwrap_err().to_string();
+        assert!(why.contains("preview.v1"), "{why}");
+        let why = door.admit_preview(&manifest, &believed, &floors, now).unwrap_err().to_string();
+        assert!(why.contains("manifest.v1"), "{why}");
+        let (forged, _) = trust::preview(9);
+        let why = door.admit_preview(&forged, &believed, &floors, now).unwrap_err().to_string();
+        assert!(why.contains("release keys"), "{why}");
+    }
+
+    #[test]
+    fn t020_what_a_host_would_not_run_it_does_not_build() {
+        let (believed, (preview, created)) = (believed(1, &[2]), trust::preview(2));
+        let refused = |door: &Door, floors: &Floors| {
+            let judged = door.admit_preview(&preview, &believed, floors, created);
+            judged.unwrap_err().to_string()
+        };
+        let mut elsewhere = door();
+        elsewhere.host.role = "db".parse().unwrap();
+        assert!(refused(&elsewhere, &Floors::default()).contains("role `db`"));
+        let manifest = order(7).manifest;
+        let above = (manifest.epoch, manifest.serial.next().unwrap());
+        let floors = Floors { floor: Some(above), ..Floors::default() };
+        assert!(refused(&door(), &floors).contains("floor"));
+        let closed = Door { closed: Some(Fault::new("damaged")), ..door() };
+        assert_eq!(refused(&closed, &Floors::default()), "damaged");
     }
 
     #[test]

@@ -29,6 +29,9 @@ const TAIL: usize = 60;
 /// The most of it that is told, in characters and lines.
 const TOLD: (usize, usize) = (1500, 12);
 
+/// The link to what was built, as `nixos-rebuild build` calls it.
+const RESULT: &str = "result";
+
 /// Builds the order's system. `tell` is given what Nix writes. Returns the system,
 /// rooted by the link `result`, and how long it took.
 ///
@@ -42,18 +45,11 @@ pub async fn build(
 ) -> Result<(Toplevel, Duration), Error> {
     let began = system::uptime();
     let directory = paths.activation(&order.activation);
-    let source = source(&directory);
-    let result = directory.join("result");
-    let argv = match &order.manifest.entry {
-        Entry::File(file) => {
-            let pins = pins(order, &source, &directory, paths, &mut tell).await?;
-            nixos_rebuild(paths, pins, &source.join(file.as_path()))
-        }
-        Entry::Flake(attribute) => flake::building(&source, attribute, &result)?,
-    };
+    let argv = argv(Goal::Build, order, &directory, paths, &mut tell).await?;
     let unit = Unit { purpose: "build", order, directory: &directory, stdout: None };
     unit.run(&argv, paths, &mut tell).await?;
 
+    let result = directory.join(RESULT);
     let took = began.until(system::uptime());
     let built = system::toplevel(&result).ok_or(Error::NoSystem)?;
     if !built.join("bin/switch-to-configuration").exists() {
@@ -63,15 +59,60 @@ pub async fn build(
     Ok((built, took))
 }
 
-/// Builds the configuration `entry`; the link `result` is where it is called.
-fn nixos_rebuild(paths: &Paths, pins: BTreeMap<String, PathBuf>, entry: &Path) -> Vec<OsString> {
+/// Has Nix say what it would fetch and build for the order's system. `tell` is given that.
+///
+/// # Errors
+///
+/// As [`build`].
+pub async fn foretell(
+    order: &Order,
+    paths: &Paths,
+    mut tell: impl FnMut(Vec<String>),
+) -> Result<(), Error> {
+    let directory = paths.activation(&order.activation);
+    let argv = argv(Goal::Foretell, order, &directory, paths, &mut tell).await?;
+    let unit = Unit { purpose: "foretell", order, directory: &directory, stdout: None };
+    unit.run(&argv, paths, &mut tell).await
+}
+
+/// What Nix is to do with a system.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    /// Make it; the link `result` is where it is called.
+    Build,
+    /// Say what that would take.
+    Foretell,
+}
+
+/// What makes the order's system, of files with every pin where it lies, or of a flake.
+async fn argv(
+    goal: Goal,
+    order: &Order,
+    directory: &Path,
+    paths: &Paths,
+    tell: &mut impl FnMut(Vec<String>),
+) -> Result<Vec<OsString>, Error> {
+    let source = source(directory);
+    let entry = match &order.manifest.entry {
+        Entry::File(file) => source.join(file.as_path()),
+        Entry::Flake(attribute) => {
+            let result = directory.join(RESULT);
+            let link = (goal == Goal::Build).then_some(result.as_path());
+            return Ok(flake::building(&source, attribute, link)?);
+        }
+    };
+    let action = match goal {
+        Goal::Build => "build",
+        Goal::Foretell => "dry-build",
+    };
+    let pins = pins(order, &source, directory, paths, tell).await?;
     let mut argv: Vec<OsString> = vec![paths.nixos_rebuild.clone().into()];
-    argv.extend(["build", "--fast", "--no-flake"].map(OsString::from));
+    argv.extend([action, "--fast", "--no-flake"].map(OsString::from));
     for (name, path) in pins {
         argv.extend(["-I".into(), search_path(&name, &path)]);
     }
-    argv.extend(["-I".into(), search_path("nixos-config", entry)]);
-    argv
+    argv.extend(["-I".into(), search_path("nixos-config", &entry)]);
+    Ok(argv)
 }
 
 /// Where every pin lies: in the payload, or in the store once Nix has fetched it.

@@ -13,7 +13,7 @@ use floe_proto::payload::ROLE;
 use floe_proto::payload::flake::{self, Fault, FlakeLock};
 
 /// The command that builds the configuration `attribute` of the flake in the payload `source`,
-/// and roots it by the link `result`.
+/// and roots it by the link `result`; without one it says what that would take.
 ///
 /// # Errors
 ///
@@ -21,7 +21,7 @@ use floe_proto::payload::flake::{self, Fault, FlakeLock};
 pub(super) fn building(
     source: &Path,
     attribute: &Attribute,
-    result: &Path,
+    result: Option<&Path>,
 ) -> Result<Vec<OsString>, Error> {
     let directory = source.join(ROLE);
     let file = directory.join(flake::LOCK);
@@ -71,7 +71,7 @@ mod tests {
         if let Some(lock) = lock {
             fs::write(source.path().join(ROLE).join(flake::LOCK), lock).unwrap();
         }
-        building(source.path(), &"www".parse().unwrap(), Path::new("/result"))
+        building(source.path(), &"www".parse().unwrap(), Some(Path::new("/result")))
     }
 
     #[test]

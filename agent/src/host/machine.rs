@@ -1,16 +1,14 @@
 //! Task → the file that does it. Nothing is decided here and nothing is done here.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use floe_proto::manifest::Kind;
-use floe_proto::payload::unpack;
 use floe_proto::report;
 use rustls::pki_types::CertificateDer;
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::clock::{self, HostClock};
@@ -18,16 +16,16 @@ use super::commit::{self, commit};
 use super::fetch::fetch;
 use super::paths::{AGENT, Paths, source};
 use super::switch::{self, Switch};
-use super::whole::Whole;
 use super::{
     build, checks, closure, loader, output, preflight, process, revert, roots, suspension, system,
-    timer, unit, ways,
+    timer, unit, ways, whole,
 };
 use crate::activation::event::{Event, Task};
 use crate::activation::ports::{Clock as _, Connection, Locate, Machine, News, Progress, Tell};
 use crate::activation::reboot;
 use crate::activation::state::{Before, Fault, Order, Seen, Toplevel, Trial, Undoing, Way};
 use crate::activation::verdict;
+use crate::preview;
 use crate::telemetry::Chain;
 
 /// The machine that this agent keeps. `L` is the line to the control plane.
@@ -40,7 +38,8 @@ pub struct HostMachine<L> {
 }
 
 /// What runs on behalf of an order that nothing on the machine was changed for yet.
-pub(super) const UNITS: [&str; 3] = ["floe-build-*", "floe-pins-*", "floe-copy-*"];
+pub(super) const UNITS: [&str; 5] =
+    ["floe-build-*", "floe-pins-*", "floe-copy-*", "floe-foretell-*", "floe-ask-*"];
 
 /// How long is waited before something that failed, or was busy, is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -116,17 +115,10 @@ impl<L: Locate + Connection + Tell> HostMachine<L> {
             // It gets its name once it is whole.
             return Ok(Event::Unpacked);
         }
+        make(&directory).map_err(|error| Fault::of(&error))?;
         let limits = order.manifest.kind.limits();
-        let unpacking = move || -> Result<Event, Fault> {
-            make(&directory).map_err(|error| Fault::of(&error))?;
-            let packed = File::open(payload).map_err(|error| Fault::of(&error))?;
-            let packed = Whole::new(packed, signed);
-            match unpack::unpack(packed, &target, &limits) {
-                Ok(_) => Ok(Event::Unpacked),
-                Err(error) => Err(Fault::of(&error)),
-            }
-        };
-        spawn_blocking(unpacking).await.map_err(|error| Fault::of(&error))?
+        let unpacked = whole::unpack(payload, signed, target, limits).await;
+        unpacked.map(|()| Event::Unpacked).map_err(|error| Fault::of(&error))
     }
 
     async fn build(&self, order: &Order) -> Result<Event, Fault> {
@@ -339,7 +331,11 @@ fn prepare(directory: &Path, keep: &Path) -> io::Result<()> {
     make(directory)?;
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if path == keep {
+        // A preview may be unpacking, and cleans up after itself.
+        let is_preview = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(preview::PREFIX));
+        if path == keep || is_preview {
             continue;
         }
         if fs::symlink_metadata(&path)?.is_dir() {
@@ -363,7 +359,7 @@ mod tests {
     fn what_earlier_activations_left_is_removed_and_links_are_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let (here, elsewhere) = (dir.path().join("here"), dir.path().join("elsewhere"));
-        for name in ["1-a/source", "2-b"] {
+        for name in ["1-a/source", "2-b", "preview-1/source"] {
             fs::create_dir_all(here.join(name)).unwrap();
         }
         fs::create_dir(&elsewhere).unwrap();
@@ -371,8 +367,10 @@ mod tests {
         fs::write(here.join("x.partial"), "").unwrap();
         std::os::unix::fs::symlink(&elsewhere, here.join("link")).unwrap();
         prepare(&here, &here.join("2-b")).unwrap();
-        let left: Vec<_> = fs::read_dir(&here).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(left, ["2-b"]);
+        let mut left: Vec<_> =
+            fs::read_dir(&here).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["2-b", "preview-1"]);
         assert!(elsewhere.join("kept").exists());
     }
 }

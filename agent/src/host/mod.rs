@@ -14,6 +14,7 @@
 //!    ├─ commit     profile and boot entry
 //!    └─ revert     the way back, by a switch or by a reboot
 //!
+//! preview ─▶ build, then `etc` and `requisites` of both systems      (nothing is switched)
 //! by_hand ─▶ revert, or switch and commit      (a process of its own: `floe-agent revert`)
 //! gc ─▶ generations, the menu, nix-store --gc  (a process of its own: `floe-agent gc`)
 //! ```
@@ -38,6 +39,7 @@ mod crash_points;
 pub mod disk;
 #[cfg(test)]
 mod doom;
+pub mod etc;
 pub mod fetch;
 pub mod flake;
 pub mod gc;
@@ -58,8 +60,10 @@ mod power_cut_tests;
 #[cfg(test)]
 mod power_cut_world;
 pub mod preflight;
+pub mod preview;
 pub mod process;
 pub mod record;
+pub mod requisites;
 pub mod revert;
 pub mod roots;
 pub mod salvage;

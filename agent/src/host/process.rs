@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::activation::verdict::Ended;
 
-/// The most that is kept of each output stream.
+/// The most that is kept of each output stream, unless more is asked for.
 const MAX_OUTPUT: usize = 256 * 1024;
 
 /// A program that is about to be run.
@@ -23,6 +23,7 @@ pub struct Process {
     name: String,
     command: Command,
     limit: Duration,
+    keep: usize,
 }
 
 impl Process {
@@ -31,7 +32,7 @@ impl Process {
         let name = program.as_ref().to_string_lossy().into_owned();
         let mut command = Command::new(program);
         command.stdin(Stdio::null()).kill_on_drop(true);
-        Self { name, command, limit: Duration::from_secs(30) }
+        Self { name, command, limit: Duration::from_secs(30), keep: MAX_OUTPUT }
     }
 
     /// Adds an argument.
@@ -65,6 +66,13 @@ impl Process {
         self
     }
 
+    /// So many bytes are kept of each output stream; 256 KiB if nothing else is said.
+    #[must_use]
+    pub fn keeping(mut self, bytes: usize) -> Self {
+        self.keep = bytes;
+        self
+    }
+
     /// Runs the program to its end and keeps what it wrote.
     ///
     /// # Errors
@@ -75,9 +83,10 @@ impl Process {
         let mut child = self.spawn()?;
         let mut group = Group(child.id());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let keep = self.keep;
         let running = async {
             let (stdout, stderr, status) =
-                tokio::join!(bounded(stdout), bounded(stderr), child.wait());
+                tokio::join!(bounded(stdout, keep), bounded(stderr, keep), child.wait());
             group.0 = None;
             status.map(|status| Output { program: self.name.clone(), status, stdout, stderr })
         };
@@ -188,11 +197,11 @@ fn ended(status: ExitStatus) -> Ended {
 }
 
 /// Reads to the end, so that the writer never blocks, and keeps the beginning.
-async fn bounded(stream: Option<impl AsyncRead + Unpin>) -> String {
+async fn bounded(stream: Option<impl AsyncRead + Unpin>, keep: usize) -> String {
     let Some(mut stream) = stream else { return String::new() };
     let (mut kept, mut buffer) = (Vec::new(), vec![0; 8192]);
     while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-        let room = MAX_OUTPUT.saturating_sub(kept.len());
+        let room = keep.saturating_sub(kept.len());
         kept.extend_from_slice(&buffer[..length.min(room)]);
     }
     String::from_utf8_lossy(&kept).into_owned()

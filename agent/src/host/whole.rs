@@ -4,9 +4,14 @@
 //! that are unpacked are hashed again, and nothing is opened twice (catalogue T035).
 //! What reads it must read to the end, as `unpack` does before it gives anything a name.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use floe_proto::digest::{Digest, Hasher};
+use floe_proto::payload::limits::Limits;
+use floe_proto::payload::unpack;
+use tokio::task::{JoinError, spawn_blocking};
 
 /// A reader that fails at its end unless everything that was read has the digest.
 pub struct Whole<R> {
@@ -34,11 +39,51 @@ impl<R: Read> Read for Whole<R> {
     }
 }
 
+/// Unpacks the file `payload`, which must have the digest `signed`, as `target`: that gets its
+/// name once it is whole.
+///
+/// # Errors
+///
+/// Why there is no `target`.
+pub async fn unpack(
+    payload: PathBuf,
+    signed: Digest,
+    target: PathBuf,
+    limits: Limits,
+) -> Result<(), Error> {
+    let unpacking = move || {
+        let packed = File::open(&payload);
+        let packed = packed.map_err(|source| Error::Open { file: payload, source })?;
+        unpack::unpack(Whole::new(packed, signed), &target, &limits)?;
+        Ok(())
+    };
+    spawn_blocking(unpacking).await?
+}
+
+/// Why a payload is not unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is not there.
+    #[error("could not read `{}`", file.display())]
+    Open {
+        /// Where it should be.
+        file: PathBuf,
+        /// What the disk said.
+        #[source]
+        source: io::Error,
+    },
+    /// It is not what may be unpacked.
+    #[error(transparent)]
+    Unpack(#[from] unpack::Error),
+    /// The thread that did it died.
+    #[error("unpacking the payload died")]
+    Died(#[from] JoinError),
+}
+
 #[cfg(test)]
 mod tests {
-    use floe_proto::payload::limits::Limits;
     use floe_proto::payload::pack::Packer;
-    use floe_proto::payload::unpack::{self, unpack};
+    use floe_proto::payload::unpack::unpack;
 
     use super::*;
 

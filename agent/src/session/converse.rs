@@ -19,6 +19,7 @@ use super::handle::{CLOSE_TIMEOUT, LineState, Link};
 use super::outbox::Outbox;
 use super::wire::{self, MAX_ENVELOPE};
 use crate::activation::ports::{Assignment, Suspension};
+use crate::preview::Asked;
 use crate::secrets::Secrets;
 use crate::telemetry::Chain;
 use crate::trust::Roots;
@@ -52,6 +53,7 @@ pub(super) struct Ends<'a> {
     /// Whether the machine is suspended; what the Hello says of it has been seen.
     pub(super) suspended: watch::Receiver<Option<Suspension>>,
     pub(super) line: &'a watch::Sender<LineState>,
+    pub(super) asked: &'a watch::Sender<Option<Asked>>,
 }
 
 /// Opens a stream and serves it. Only returns when it has ended, and says why.
@@ -72,7 +74,8 @@ pub(super) async fn converse(
                 | Heard::ReportReceived(_)
                 | Heard::TrustRoot(_)
                 | Heard::RenewCertificate(_)
-                | Heard::Secrets(_),
+                | Heard::Secrets(_)
+                | Heard::Preview(_),
             ) => Err(Error::NoWelcome),
             None => Err(Error::Ended),
         }
@@ -96,10 +99,13 @@ pub(super) async fn converse(
     ends.link.send_replace(Some(client));
     ends.line.send_replace(LineState::Connected);
     let heartbeat = Duration::from_secs(seconds.into());
-    tokio::select! {
+    let error = tokio::select! {
         error = listen(hear, &ends) => error,
         error = speak(say, ends.outbox, heartbeat, ends.suspended.clone()) => error,
-    }
+    };
+    // Who asked is gone with the stream.
+    ends.asked.send_if_modified(|asked| asked.take().is_some());
+    error
 }
 
 async fn listen(mut hear: Streaming<ToAgent>, ends: &Ends<'_>) -> Error {
@@ -135,6 +141,16 @@ fn obey(message: Heard, ends: &Ends<'_>) {
         Heard::RenewCertificate(renew) => {
             let within = Duration::from_secs(renew.within_seconds.into()).min(LONGEST_SPREAD);
             ends.told.send_replace(Some(within));
+        }
+        Heard::Preview(order) if order.preview_envelope.len() > MAX_ENVELOPE => {
+            warn!("a preview that is too long was left aside");
+        }
+        Heard::Preview(order) if order.id.is_empty() => {
+            ends.asked.send_replace(None);
+        }
+        Heard::Preview(order) => {
+            let pb::PreviewOrder { id, preview_envelope: envelope, payload_url: url } = order;
+            ends.asked.send_replace(Some(Asked { id, envelope, url }));
         }
         Heard::Assignment(assignment) if assignment.manifest_envelope.len() > MAX_ENVELOPE => {
             warn!("an assignment that is too long was left aside");

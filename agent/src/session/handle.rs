@@ -12,11 +12,13 @@ use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use super::outbox::Outbox;
+use super::preview;
 use crate::activation::ports::{
     Assignment, Connection, Locate, NotLocated, Progress, Reports, Tell,
 };
 use crate::activation::state::Report;
 use crate::identity::Line;
+use crate::preview::{Answer, Asked, Say};
 use crate::telemetry::Chain;
 
 /// How long the last messages of a process may take to be read.
@@ -54,12 +56,18 @@ pub struct Handle {
     pub(super) taken: watch::Receiver<Option<bool>>,
     pub(super) told: watch::Receiver<Option<Duration>>,
     pub(super) line: watch::Receiver<LineState>,
+    pub(super) asked: watch::Receiver<Option<Asked>>,
 }
 
 impl Handle {
     /// How the way to the control plane stands, as it changes.
     pub fn line(&self) -> watch::Receiver<LineState> {
         self.line.clone()
+    }
+
+    /// The newest preview that somebody wants; `None` before the first.
+    pub fn previews(&self) -> watch::Receiver<Option<Asked>> {
+        self.asked.clone()
     }
 
     /// The newest assignment; `None` before the first.
@@ -98,6 +106,12 @@ impl Tell for Handle {
 impl Reports for Handle {
     async fn deliver(&self, report: &Report) {
         self.outbox.deliver(report.clone()).await;
+    }
+}
+
+impl Say for Handle {
+    fn say(&self, id: &str, answer: Answer) {
+        self.outbox.preview(preview::news(id, answer));
     }
 }
 

@@ -20,6 +20,7 @@ use super::outbox::Outbox;
 use super::wire;
 use crate::activation::ports::{Assignment, Suspension};
 use crate::backoff::Backoff;
+use crate::preview::Asked;
 use crate::secrets::Secrets;
 use crate::telemetry::Chain;
 use crate::trust::Roots;
@@ -44,6 +45,7 @@ pub struct Session {
     told: watch::Sender<Option<Duration>>,
     suspended: watch::Receiver<Option<Suspension>>,
     line: watch::Sender<LineState>,
+    asked: watch::Sender<Option<Asked>>,
 }
 
 /// A session that is not connected yet, and what others hold of it. What it hears of
@@ -60,6 +62,7 @@ pub fn open(
     let (taken, taken_receiver) = watch::channel(None);
     let (told, told_receiver) = watch::channel(None);
     let (line, line_receiver) = watch::channel(LineState::default());
+    let (asked, asked_receiver) = watch::channel(None);
     let handle = Handle {
         outbox: Arc::clone(&outbox),
         link: link_receiver,
@@ -67,8 +70,11 @@ pub fn open(
         taken: taken_receiver,
         told: told_receiver,
         line: line_receiver,
+        asked: asked_receiver,
     };
-    (Session { outbox, wanted, link, roots, secrets, taken, told, suspended, line }, handle)
+    let session =
+        Session { outbox, wanted, link, roots, secrets, taken, told, suspended, line, asked };
+    (session, handle)
 }
 
 impl Session {
@@ -136,14 +142,15 @@ impl Session {
             Err(error) => return error.into(),
         };
         let client = HostSessionClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let Self { outbox, wanted, link, roots, secrets, taken, told, line, .. } = self;
+        let Self { outbox, wanted, link, roots, secrets, taken, told, line, asked, .. } = self;
         let mut suspended = self.suspended.clone();
         let told_now = suspended.borrow_and_update().as_ref().map(wire::suspension);
         let root_version = roots.version();
         let (sealing_key, held) = secrets.greeting();
         let hello =
             Hello { root_version, suspended: told_now, sealing_key, secrets: held, ..hello() };
-        let ends = Ends { outbox, wanted, link, roots, secrets, taken, told, suspended, line };
+        let ends =
+            Ends { outbox, wanted, link, roots, secrets, taken, told, suspended, line, asked };
         converse(client, hello, ends).await.into()
     }
 }

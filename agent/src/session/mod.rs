@@ -9,7 +9,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | [`wire`] | what is said, in generated types |
+//! | [`wire`], [`preview`] | what is said, in generated types |
 //! | [`outbox`] | what waits to be sent; reports stay until they are acknowledged |
 //! | [`converse`] | one stream, from Hello to its end |
 //! | [`keep`] | mTLS, full jitter, one stream after the other |
@@ -24,6 +24,7 @@ mod converse;
 mod handle;
 mod keep;
 mod outbox;
+mod preview;
 #[cfg(test)]
 mod tests;
 mod wire;

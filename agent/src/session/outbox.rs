@@ -29,6 +29,9 @@ const MAX_CHUNK_COST: usize = 16 * 1024;
 /// that others were left out.
 const MAX_LINES: usize = 255;
 
+/// How many messages of a preview wait at most.
+const MAX_PREVIEWS: usize = 32;
+
 /// What waits to be sent.
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -49,6 +52,8 @@ struct State {
     reports: Vec<Waiting>,
     /// What became of the newest secrets; a new stream says it again by its hello.
     placed: Option<pb::SecretsPlaced>,
+    /// What there is to say of the newest preview, on this stream only.
+    previews: VecDeque<pb::PreviewNews>,
     closing: bool,
 }
 
@@ -70,6 +75,19 @@ impl Outbox {
     /// Says what became of secrets that came; only the newest word counts.
     pub(super) fn placed(&self, placed: pb::SecretsPlaced) {
         self.lock().placed = Some(wire::placed(placed));
+        self.filled.notify_one();
+    }
+
+    /// Says something of a preview. Of what its build writes the oldest goes first; who asked
+    /// on an older stream hears nothing any more.
+    pub(super) fn preview(&self, news: pb::PreviewNews) {
+        let mut state = self.lock();
+        state.previews.retain(|older| older.id == news.id);
+        if state.previews.len() == MAX_PREVIEWS {
+            state.previews.pop_front();
+        }
+        state.previews.push_back(news);
+        drop(state);
         self.filled.notify_one();
     }
 
@@ -111,6 +129,7 @@ impl Outbox {
         for waiting in &mut state.reports {
             waiting.sent_on_this_stream = false;
         }
+        state.previews.clear();
         let queued = state.news.iter().any(is_entry);
         if let Some(latest) = state.latest.clone().filter(|_| !queued) {
             state.news.push_front(latest);
@@ -149,6 +168,9 @@ impl Outbox {
         }
         if let Some(placed) = state.placed.take() {
             return Some(Message::SecretsPlaced(placed));
+        }
+        if let Some(news) = state.previews.pop_front() {
+            return Some(Message::Preview(news));
         }
         let waiting = state.reports.iter_mut().find(|waiting| !waiting.sent_on_this_stream)?;
         waiting.sent_on_this_stream = true;
@@ -289,6 +311,24 @@ mod tests {
         assert_eq!(kept[kept.len() - 1], "y".repeat(MAX_LINE));
         assert!((3000..=MAX_OUTPUT_COST / 64).contains(&kept.len()), "{}", kept.len());
         assert_eq!(outbox.lock().output_cost, 0);
+    }
+
+    #[test]
+    fn of_a_preview_the_end_is_never_lost_and_an_older_one_says_nothing_any_more() {
+        let outbox = Outbox::default();
+        let news = |id: &str, news| pb::PreviewNews { id: id.to_owned(), news: Some(news) };
+        let output = pb::PreviewOutput { lines: vec!["building".to_owned()] };
+        let wrote = pb::preview_news::News::Output(output);
+        let failed = pb::preview_news::News::Failed("no room".to_owned());
+        outbox.preview(news("older", failed.clone()));
+        (0..100).for_each(|_| outbox.preview(news("newer", wrote.clone())));
+        outbox.preview(news("newer", failed.clone()));
+        let told = drained(&outbox);
+        assert_eq!(told.len(), MAX_PREVIEWS);
+        assert_eq!(told.last(), Some(&Message::Preview(news("newer", failed.clone()))));
+        outbox.preview(news("newer", failed));
+        outbox.rewind();
+        assert!(drained(&outbox).is_empty(), "who asked is gone with the stream");
     }
 
     #[tokio::test]

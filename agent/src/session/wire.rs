@@ -14,7 +14,7 @@ use crate::activation::state::Report;
 
 /// Bounds of `session.proto`, in bytes.
 const MAX_DETAIL: usize = 1024;
-const MAX_REASON: usize = 4 * 1024;
+pub(super) const MAX_REASON: usize = 4 * 1024;
 pub(super) const MAX_LINE: usize = 4 * 1024;
 pub(super) const MAX_ENVELOPE: usize = 256 * 1024;
 

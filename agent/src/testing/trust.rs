@@ -5,6 +5,7 @@ use floe_proto::envelope::Envelope;
 use floe_proto::id::Epoch;
 use floe_proto::key::SecretKey;
 use floe_proto::manifest;
+use floe_proto::preview;
 use floe_proto::root::{self, Root, Signers};
 use floe_proto::secret::{self, SecretSet};
 use floe_proto::time::Timestamp;
@@ -59,6 +60,12 @@ pub(crate) fn changed_root(
 pub(crate) fn manifest(by: u8) -> (Vec<u8>, Timestamp) {
     let manifest = order(7).manifest;
     (sign(manifest::TYPE, &manifest.to_bytes().unwrap(), &[by]), manifest.created)
+}
+
+/// A preview for [`host`], signed by `by`, and when.
+pub(crate) fn preview(by: u8) -> (Vec<u8>, Timestamp) {
+    let manifest = order(7).manifest;
+    (sign(preview::TYPE, &manifest.to_bytes().unwrap(), &[by]), manifest.created)
 }
 
 /// A role's secrets, signed by `by`.
