@@ -138,6 +138,28 @@ impl World {
         Host::new(self.path(), name, &image, files)
     }
 
+    /// A machine of the role's image that is off, to be adopted: what `floe adopt` printed for it
+    /// is on its disk.
+    ///
+    /// # Panics
+    ///
+    /// Where its image cannot be made, or nothing was printed.
+    pub async fn adopt_host(&mut self, name: &str, role: &str) -> Host {
+        let host = format!("local-{name}");
+        let adopt = ["adopt", role, &host, "--output", "json"];
+        let adopted = self.operator().floe(&adopt).await.succeeded().json();
+        let join = self.path().join(format!("{host}.join.toml"));
+        std::fs::write(&join, adopted["joins"][0]["content"].as_str().unwrap()).unwrap();
+        let file = |name: &str| adopted[name].as_str().unwrap().to_owned();
+        let files = vec![
+            format!("{}:/etc/floe/ca.pem:0644", file("ca")),
+            format!("{}:/etc/floe/trust.json:0644", file("trust_root")),
+            format!("{}:/var/lib/floe/join.toml:0600", join.display()),
+        ];
+        let image = self.image(role).await;
+        Host::new(self.path(), name, &image, files)
+    }
+
     /// An instance that was launched from the role's image just now, and is about to
     /// boot. There is nothing of its own on its disk.
     ///

@@ -24,6 +24,7 @@ mod importing;
 mod new_systems;
 mod offline;
 mod operators;
+mod previewing;
 mod rebooting;
 mod rolling_back;
 mod rolling_out;

@@ -77,7 +77,7 @@ async fn build_flake(source: &Source, attribute: &Attribute, link: &Path) -> Res
         Ok::<_, Error>(())
     });
     packing.await.map_err(|error| Error::Scratch(error.into()))??;
-    let arguments = flake::building(&target.join(ROLE), attribute, link);
+    let arguments = flake::building(&target.join(ROLE), attribute, Some(link));
     // Where Nix keeps which settings of flakes somebody said yes to: to none, here.
     let data = scratch.path().to_string_lossy();
     let data = [("XDG_DATA_HOME", &*data), ("NIX_DATA_HOME", &*data)];

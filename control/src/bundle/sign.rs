@@ -11,6 +11,7 @@ use floe_proto::envelope::{self, Envelope};
 use floe_proto::id::Fleet;
 use floe_proto::key::{KeyId, PublicKey};
 use floe_proto::manifest::{self, Manifest};
+use floe_proto::preview;
 use floe_proto::root::Root;
 use floe_proto::time::Timestamp;
 use floe_proto::verify::{self, Verified};
@@ -61,6 +62,25 @@ pub async fn sign(manifest: &Manifest, signers: &[Signer]) -> Result<Envelope, E
     let bytes = manifest.to_bytes()?;
     let mut envelope = Envelope::unsigned(manifest::TYPE, bytes);
     add(&mut envelope, signers).await?;
+    Ok(envelope)
+}
+
+/// Puts `manifest` into an envelope of the kind that is built and never run, which every one of
+/// `signers` signs. What hosts of this trust root would not build is not made.
+///
+/// # Errors
+///
+/// As [`sign`]; [`Error::Refused`] where more must sign.
+pub async fn preview(
+    manifest: &Manifest,
+    signers: &[Signer],
+    root: &Verified<Root>,
+    now: Timestamp,
+) -> Result<Vec<u8>, Error> {
+    let mut envelope = Envelope::unsigned(preview::TYPE, manifest.to_bytes()?);
+    add(&mut envelope, signers).await?;
+    let envelope = envelope.to_bytes()?;
+    verify::preview(&envelope, root, now)?;
     Ok(envelope)
 }
 

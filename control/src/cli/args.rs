@@ -8,8 +8,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use super::context::{Context, Global};
 use super::end::End;
 use super::{
-    audit, aws, bundle, ca, check, completions, dev, hosts, images, import, init, keys, lock,
-    login, operators, push, rollout, secrets, serve, trust,
+    adopt, audit, aws, bundle, ca, check, completions, dev, diff, hosts, images, import, init,
+    keys, lock, login, operators, push, rollout, secrets, serve, trust,
 };
 use crate::signing::Environment;
 use crate::telemetry::Level;
@@ -33,11 +33,13 @@ pub struct Cli {
 /// In the order of an operator's day.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Diff(diff::Diff),
     Push(push::Push),
     Rollout(rollout::Rollout),
     Hosts(hosts::Hosts),
     #[command(subcommand)]
     Secrets(secrets::Secrets),
+    Adopt(adopt::Adopt),
     Images(images::Images),
     Login(login::Login),
     Operators(operators::Operators),
@@ -85,12 +87,14 @@ pub async fn run(cli: Cli) -> anyhow::Result<End> {
     let context =
         Context::new(cli.global, user("USER").or_else(|| user("LOGNAME")), Environment::read());
     match cli.command {
+        Command::Diff(diff) => Box::pin(diff.run(&context)).await,
         Command::Push(push) => Box::pin(push.run(&context)).await,
         Command::Rollout(rollout) => Box::pin(rollout.run(&context)).await,
         Command::Aws(aws) => aws.run(&context),
         Command::Ca(ca) => Box::pin(ca.run(&context)).await,
         Command::Hosts(hosts) => Box::pin(hosts.run(&context)).await,
         Command::Secrets(secrets) => Box::pin(secrets.run(&context)).await,
+        Command::Adopt(adopt) => Box::pin(adopt.run(&context)).await,
         Command::Images(images) => Box::pin(images.run(&context)).await,
         Command::Login(login) => Box::pin(login.run(&context)).await,
         Command::Operators(operators) => Box::pin(operators.run(&context)).await,
@@ -113,6 +117,7 @@ Examples:
   floe init fossable.org --example www.fossable.org   # begin a fleet repository
   floe check                                          # is anything wrong with it?
   floe serve                                          # the control plane
+  floe diff www.fossable.org                          # what would a push change?
   floe push www.fossable.org --watch                  # a canary, then the rest
   floe hosts                                          # who runs what
   floe hosts logs local-www-1                         # what a build wrote

@@ -11,6 +11,7 @@ use floe_proto::pb::authority_client::AuthorityClient;
 use floe_proto::pb::login_client::LoginClient;
 use floe_proto::pb::operator_client::OperatorClient;
 use floe_proto::pb::operators_client::OperatorsClient;
+use floe_proto::pb::preview_client::PreviewClient;
 use floe_proto::pb::role_secrets_client::RoleSecretsClient;
 use floe_proto::pb::trust_client::TrustClient;
 use floe_proto::time::Timestamp;
@@ -113,6 +114,13 @@ impl Connection {
     /// Its service for secrets.
     pub(super) fn secrets(&self) -> RoleSecretsClient<Channel> {
         RoleSecretsClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Its service for what a bundle would change.
+    pub(super) fn preview(&self) -> PreviewClient<Channel> {
+        PreviewClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// Its service for the trust root.

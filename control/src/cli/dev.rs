@@ -22,7 +22,7 @@ use super::hosts;
 use super::machine::{self, Machine, Wanted};
 use super::progress::Progress;
 use super::serve::Options;
-use super::token;
+use super::token::{self, Joining};
 use super::view::host::HostsView;
 use crate::clock;
 use crate::repository::{Repository, Span};
@@ -135,7 +135,8 @@ impl Dev {
             std::fs::create_dir_all(&directory)?;
             let join = directory.join("join.toml");
             if !known.iter().any(|known| known.id == host.as_str()) {
-                let token = token::create(&connection, role, Some(host), TOKEN).await?;
+                let token =
+                    token::create(&connection, role, Some(host), TOKEN, Joining::New).await?;
                 token::write_join_file(&join, host, &token.token)?;
             }
             machines.push(Machine {

@@ -12,8 +12,10 @@ use super::admit::{self, Asking};
 use super::connection::Connection;
 use super::context::Context;
 use super::end::{End, Stopped};
-use super::token;
+use super::takeover;
+use super::token::{self, Joining};
 use super::view::activation::ActivationView;
+use super::view::adopt::TakenOverView;
 use super::view::host::{HostDetailView, HostView, HostsView};
 use super::view::log::{LineView, LogView};
 use super::view::revocation::{ResolvedView, RevokedView};
@@ -83,6 +85,15 @@ enum Command {
         /// Which host
         host: HostId,
     },
+    /// Have a host that was in use before told what it should run, without being shown what
+    /// changes
+    ///
+    /// For a host that cannot show it; `floe push` shows it, and asks.
+    #[command(after_help = TAKE_OVER_EXAMPLES)]
+    TakeOver {
+        /// Which host
+        host: HostId,
+    },
     /// List machines on EC2 that ask to enrol and need to be approved, and why
     #[command(after_help = PENDING_EXAMPLES)]
     Pending,
@@ -138,6 +149,11 @@ Examples:
   floe hosts logs local-www-1               # the latest activation
   floe hosts logs local-www-1 --follow";
 
+const TAKE_OVER_EXAMPLES: &str = "\
+Examples:
+  floe diff www.fossable.org --host local-www-1    # what would change
+  floe hosts take-over local-www-1";
+
 const PENDING_EXAMPLES: &str = "\
 Examples:
   floe hosts pending";
@@ -185,6 +201,10 @@ impl Hosts {
                 context.print(&asking.approve(&connection, role).await?)?;
             }
             Command::Deny { asking } => context.print(&asking.deny(&connection).await?)?,
+            Command::TakeOver { host } => {
+                takeover::release(&connection, &host).await?;
+                context.print(&TakenOverView { host: host.into() })?;
+            }
             Command::Token(token) => {
                 token.check(context)?;
                 context.print(&token.make(&connection).await?)?;
@@ -282,7 +302,7 @@ impl Token {
 
     async fn make(self, connection: &Connection) -> anyhow::Result<TokenView> {
         let Self { role, host, valid_for, out } = self;
-        let made = token::create(connection, &role, host.as_ref(), valid_for).await?;
+        let made = token::create(connection, &role, host.as_ref(), valid_for, Joining::New).await?;
         let file = match (&out, &host) {
             (Some(path), Some(host)) => {
                 token::write_join_file(path, host, &made.token)?;

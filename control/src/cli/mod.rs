@@ -10,6 +10,7 @@
 //! world comes as a [`context::Context`]. What it prints is a struct in `view`.
 
 mod admit;
+mod adopt;
 mod args;
 mod ask;
 mod audit;
@@ -23,6 +24,7 @@ mod connection;
 mod context;
 mod cosign;
 mod dev;
+mod diff;
 pub mod end;
 pub mod exit;
 mod files;
@@ -37,6 +39,8 @@ mod login;
 mod machine;
 mod operators;
 mod output;
+mod packing;
+mod previewing;
 mod progress;
 mod published;
 mod push;
@@ -44,6 +48,7 @@ mod rollout;
 mod sealing;
 mod secrets;
 mod serve;
+mod takeover;
 mod token;
 mod trust;
 mod vault;

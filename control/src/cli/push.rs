@@ -4,26 +4,24 @@
 //! files, the newest serial. What is sent is signed, so the control plane cannot
 //! change it; what it answers is believed only as far as it is signed too.
 
-use std::io::{BufWriter, Write as _};
-
 use clap::Args;
 use floe_proto::id::{Role, Serial};
 use floe_proto::manifest::Manifest;
-use floe_proto::payload::pack::Packed;
 use floe_proto::pb;
 use floe_proto::root::Root;
-use floe_proto::verify::Verified;
 use tempfile::NamedTempFile;
 
 use super::bundle;
 use super::closure::{self, ClosureArgs, Content};
 use super::connection::Connection;
 use super::context::Context;
-use super::end::{End, Stopped};
+use super::end::End;
+use super::packing::{Payload, enough, pack};
 use super::progress::Progress;
 use super::published::{self, Trust};
 use super::rollout::end_of;
 use super::sealing::{Consent, Sealed, Sealing, SealingArgs};
+use super::takeover::{Agreed, Pushed, TakeOverArgs};
 use super::vault::{self, Prepared, VaultArgs};
 use super::view::push::PushView;
 use super::watch::{self, Watched};
@@ -34,7 +32,6 @@ use crate::bundle::source::Source;
 use crate::bundle::state::{self, Statement};
 use crate::bundle::syntax::Parsed;
 use crate::repository::{Repository, Span};
-use crate::signing::Signer;
 
 /// Build, sign and publish a role's bundle, and take it to its hosts
 ///
@@ -96,6 +93,9 @@ pub(super) struct Push {
     #[command(flatten)]
     sealing: SealingArgs,
 
+    #[command(flatten)]
+    take_over: TakeOverArgs,
+
     /// Leave secrets as they are published
     #[arg(long)]
     no_secrets: bool,
@@ -150,7 +150,7 @@ impl Push {
             }
             Some((source, prepared))
         };
-        let progress = context.progress();
+        let mut progress = context.progress();
         let trust = Trust { root: &root, older: repository.older_trust() };
         let Plan { connection, manifest, payload, made, unchanged, again } = match role {
             None => self.again(context, &repository, &trust).await?,
@@ -181,13 +181,22 @@ impl Push {
             return Ok(End::Done);
         }
 
+        let payload = payload.as_ref().map(NamedTempFile::path);
+        let mut agreed = Agreed::default();
+        if !self.no_rollout {
+            // It shows and asks, so nothing else may be on the terminal.
+            drop(progress);
+            let (manifest, signers, root) = (&manifest, &signers, &root);
+            let pushed = Pushed { manifest, payload, signers, root };
+            agreed = Box::pin(self.take_over.ask(context, &connection, &pushed)).await?;
+            progress = context.progress();
+        }
         // First, so that they are there when hosts switch.
         if let Some(sealed) = sealed.take() {
             progress.doing(&format!("sending secrets of {}", self.role));
             sealed.publish(&connection).await?;
         }
         progress.doing(&format!("publishing {} serial {}", self.role, view.serial));
-        let payload = payload.as_ref().map(NamedTempFile::path);
         let sent;
         (view.uploaded, sent) =
             published::publish(&connection, &signed, payload, made.as_ref(), &progress).await?;
@@ -197,7 +206,12 @@ impl Push {
         let mut end = End::Done;
         if !self.no_rollout {
             let rollout = published::start(&connection, &signed.manifest, self.retry).await?;
+            // Not before it is this rollout that they get.
+            let taken = agreed.carry_out(&connection).await?;
             end = self.follow(&connection, rollout, &mut view, &progress).await?;
+            if taken == End::Failed {
+                end = taken;
+            }
         }
         drop(progress);
         context.print(&view)?;
@@ -320,36 +334,4 @@ struct Plan {
     unchanged: bool,
     /// The serial whose payload it is.
     again: Option<Serial>,
-}
-
-/// Whether those who sign here are enough for hosts; before anybody touches a token.
-fn enough(signers: &[Signer], root: &Verified<Root>) -> Result<(), Stopped> {
-    let needed = root.release.threshold;
-    if usize::try_from(needed).is_ok_and(|needed| signers.len() >= needed) {
-        return Ok(());
-    }
-    Err(Stopped::refused(
-        format!("{needed} release keys must sign, and floe.toml names {} here", signers.len()),
-        "`floe bundle build` it, have others sign it with `floe bundle sign`, then `floe bundle \
-         publish`; or name more keys in `[signing]`",
-    ))
-}
-
-/// A payload in a file that is gone when this is dropped.
-struct Payload {
-    file: NamedTempFile,
-    packed: Packed,
-}
-
-/// Packs in a thread of its own, since reading files blocks.
-async fn pack(content: Content) -> anyhow::Result<Payload> {
-    let packed = tokio::task::spawn_blocking(move || {
-        let mut file = NamedTempFile::new()?;
-        let mut out = BufWriter::new(file.as_file_mut());
-        let packed = content.write(&mut out)?;
-        out.flush()?;
-        drop(out);
-        anyhow::Ok(Payload { file, packed })
-    });
-    packed.await?
 }

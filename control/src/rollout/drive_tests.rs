@@ -75,7 +75,7 @@ impl Played {
     }
 
     fn connect_as(&self, name: &str, role: Role, stream: u64) {
-        let here = Here { role, confirmed: None, suspended: None, stream };
+        let here = Here { role, confirmed: None, suspended: None, held: false, stream };
         self.0.here.lock().unwrap().insert(host(name), here);
         self.0.changed.notify_one();
     }

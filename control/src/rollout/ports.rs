@@ -107,6 +107,8 @@ pub struct Here {
     pub confirmed: Option<Confirmed>,
     /// Whether it says that it begins nothing new.
     pub suspended: Option<Suspended>,
+    /// Whether it waits until an operator has seen what would change on it.
+    pub held: bool,
     /// Which of its streams this is; another number means that it reconnected.
     pub stream: u64,
 }
@@ -114,7 +116,8 @@ pub struct Here {
 impl Here {
     /// What it says of itself.
     pub fn word(&self) -> Word {
-        Word { confirmed: self.confirmed, suspended: self.suspended.clone() }
+        let Self { confirmed, held, .. } = *self;
+        Word { confirmed, suspended: self.suspended.clone(), held }
     }
 }
 

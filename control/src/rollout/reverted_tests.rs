@@ -26,7 +26,7 @@ fn rollout() -> Rollout {
 fn present(reverted: bool) -> Present {
     let Release { epoch, serial, manifest, .. } = rollout().release;
     let confirmed = Some(Confirmed { epoch, serial, manifest, reverted });
-    [(host(), Word { confirmed, suspended: None })].into()
+    [(host(), Word { confirmed, ..Word::default() })].into()
 }
 
 fn ended(rollout: &mut Rollout, outcome: Outcome) {

@@ -3,11 +3,11 @@
 use floe_proto::id::HostId;
 use floe_proto::report::Outcome;
 
-use super::state::{Host, Present, Rollout, Standing};
+use super::state::{Host, Present, Rollout, Standing, Word};
 
 /// Whether a host that was not told yet can be.
 pub(super) fn tellable(present: &Present, id: &HostId) -> bool {
-    present.get(id).is_some_and(|word| word.suspended.is_none())
+    present.get(id).is_some_and(|word| word.suspended.is_none() && !word.held)
 }
 
 /// Whether a host was told, said nothing of it, and begins nothing now. What it has begun
@@ -19,9 +19,14 @@ pub(super) fn asleep(present: &Present, id: &HostId, host: &Host) -> bool {
 
 /// Why it cannot, and when it will be.
 pub(super) fn gone(present: &Present, id: &HostId) -> String {
-    match present.get(id).and_then(|word| word.suspended.as_ref()) {
-        Some(suspended) => format!("is {suspended}; gets it when it is resumed"),
-        None => "is not connected; gets it when it returns".to_owned(),
+    match present.get(id) {
+        Some(Word { held: true, .. }) => {
+            "was in use before; gets it when somebody says yes to what changes".to_owned()
+        }
+        Some(Word { suspended: Some(suspended), .. }) => {
+            format!("is {suspended}; gets it when it is resumed")
+        }
+        Some(_) | None => "is not connected; gets it when it returns".to_owned(),
     }
 }
 

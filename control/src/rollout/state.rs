@@ -163,6 +163,8 @@ pub struct Word {
     pub confirmed: Option<Confirmed>,
     /// That it begins nothing new, and why. Counts as away, as long as it is not at work.
     pub suspended: Option<Suspended>,
+    /// That it was in use before, and nobody has said yes to what would change. Counts as away.
+    pub held: bool,
 }
 
 /// The control plane's order to one host; the envelope is what it is sent.

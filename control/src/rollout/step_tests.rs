@@ -34,7 +34,7 @@ fn present(hosts: impl IntoIterator<Item = usize>) -> Present {
 
 fn confirmed(epoch: Epoch, serial: Serial, manifest: Digest) -> Word {
     let confirmed = Some(Confirmed { epoch, serial, manifest, reverted: false });
-    Word { confirmed, suspended: None }
+    Word { confirmed, ..Word::default() }
 }
 
 fn ended(outcome: Outcome, reason: &str) -> Said {

@@ -32,7 +32,7 @@ fn present(hosts: usize, suspended: &[usize]) -> Present {
     let word = |number| {
         let asleep = suspended.contains(&number);
         let suspended = asleep.then(|| Suspended { since: NOW, reason: "new disk".into() });
-        (host(number), Word { confirmed: None, suspended })
+        (host(number), Word { suspended, ..Word::default() })
     };
     (1..=hosts).map(word).collect()
 }
@@ -62,6 +62,19 @@ fn it_is_no_canary_and_gets_it_once_it_is_resumed() {
     assert_eq!(rollout.hosts[&host(1)].standing, Standing::Offline);
 
     assert_eq!(rollout.advance(&present(1, &[]), NOW), [host(1)], "resumed");
+}
+
+#[test]
+fn who_waits_for_a_yes_counts_as_away_and_gets_it_then() {
+    let mut rollout = rollout(2);
+    let mut held = present(2, &[]);
+    held.get_mut(&host(1)).unwrap().held = true;
+    assert_eq!(rollout.advance(&held, NOW), [host(2)]);
+    confirms(&mut rollout, 2);
+    rollout.advance(&held, NOW);
+    assert_eq!(rollout.state, State::Done);
+    assert!(rollout.reasons[0].contains("was in use before"), "{:?}", rollout.reasons);
+    assert_eq!(rollout.advance(&present(2, &[]), NOW), [host(1)], "somebody said yes");
 }
 
 #[test]

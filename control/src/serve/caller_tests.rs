@@ -19,6 +19,7 @@ const PROTOS: &[&str] = &[
     include_str!("../../../proto/floe/v1/enrolment.proto"),
     include_str!("../../../proto/floe/v1/operator.proto"),
     include_str!("../../../proto/floe/v1/operators.proto"),
+    include_str!("../../../proto/floe/v1/preview.proto"),
     include_str!("../../../proto/floe/v1/secrets.proto"),
     include_str!("../../../proto/floe/v1/session.proto"),
     include_str!("../../../proto/floe/v1/trust.proto"),

@@ -12,6 +12,7 @@ use floe_proto::pb::host_session_server::HostSessionServer;
 use floe_proto::pb::login_server::LoginServer;
 use floe_proto::pb::operator_server::OperatorServer;
 use floe_proto::pb::operators_server::OperatorsServer;
+use floe_proto::pb::preview_server::PreviewServer;
 use floe_proto::pb::role_secrets_server::RoleSecretsServer;
 use floe_proto::pb::trust_server::TrustServer;
 use floe_proto::transport::MAX_MESSAGE_BYTES;
@@ -34,6 +35,7 @@ use super::api::enrolment::Enrolment;
 use super::api::login::Login;
 use super::api::operator::Operator;
 use super::api::operators::Operators;
+use super::api::preview::Preview;
 use super::api::secrets::Secrets;
 use super::api::session::Session;
 use super::api::trust::Trust;
@@ -217,6 +219,9 @@ async fn live(
         if host.standing.conflict.is_some() {
             sessions.quarantine(&host.id);
         }
+        if host.adopted.is_some() {
+            sessions.hold(&host.id);
+        }
     }
     let (rollouts, mut drive) =
         Drive::new(store.clone(), sessions.clone(), roots.clone(), clock::now);
@@ -247,6 +252,8 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let secrets = RoleSecretsServer::new(Secrets::new(Arc::clone(app)))
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let preview = PreviewServer::new(Preview::new(Arc::clone(app)))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
@@ -260,6 +267,7 @@ fn router(app: &Arc<App>, gate: Gate) -> Router<Stack<Gate, Unlayered>> {
         .add_service(session)
         .add_service(operator)
         .add_service(secrets)
+        .add_service(preview)
         .add_service(trust)
         .add_service(operators)
         .add_service(authority)

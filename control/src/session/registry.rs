@@ -3,14 +3,18 @@
 //! What a host should run is a value that its stream watches, not a queue: whoever
 //! is slow finds the newest order and nothing else.
 
+mod seat;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use floe_proto::id::{HostId, Role};
+pub use seat::Seat;
 use tokio::sync::{Notify, oneshot, watch};
 use tonic::Status;
 
 use super::presence::Presence;
+use super::preview::Question;
 use super::processes::{Processes, Sign};
 use crate::enrol::issuers::IssuerNumber;
 use crate::rollout::ports::{Clock, Here, Hosts, Order};
@@ -78,12 +82,13 @@ impl Sessions {
     /// then on.
     pub fn open(&self, host: HostId, role: Role, greeting: Greeting, ticket: Ticket) -> Seat {
         let (orders, wanted) = watch::channel(None);
+        let (questions, asked) = watch::channel(None);
         let (end, ended) = oneshot::channel();
         let now = (self.shared.clock)();
         let mut table = self.table();
         table.streams = table.streams.wrapping_add(1);
         let stream = table.streams;
-        let live = Live { role, stream, orders, end };
+        let live = Live { role, stream, orders, questions, end };
         if let Some(older) = table.live.insert(host.clone(), live) {
             let _ = older.end.send(Status::aborted("a newer stream of this host took over"));
         }
@@ -118,7 +123,7 @@ impl Sessions {
         drop(table);
         self.shared.changed.notify_one();
         self.shared.news.notify_one();
-        Seat { sessions: self.clone(), host, stream, wanted, ended }
+        Seat { sessions: self.clone(), host, stream, wanted, asked, ended }
     }
 
     /// What is known of a host since this process began.
@@ -147,6 +152,19 @@ impl Sessions {
         self.shared.changed.notify_one();
     }
 
+    /// This host waits until an operator has seen what would change on it: it can be asked that,
+    /// and is told nothing.
+    pub fn hold(&self, host: &HostId) {
+        self.table().held.insert(host.clone());
+        self.shared.changed.notify_one();
+    }
+
+    /// An operator has said yes: the host is told what it should run.
+    pub fn release(&self, host: &HostId) {
+        self.table().held.remove(host);
+        self.shared.changed.notify_one();
+    }
+
     /// One of the two is gone: the host gets orders again.
     pub fn resolve(&self, host: &HostId) {
         let mut table = self.table();
@@ -155,6 +173,30 @@ impl Sessions {
         table.processes.remove(host);
         drop(table);
         self.shared.changed.notify_one();
+    }
+
+    /// The hosts of `role` that can be asked something now, by id: those that are here, are one
+    /// machine each, and were not suspended.
+    pub fn ready(&self, role: &Role) -> Vec<HostId> {
+        let here = self.here().into_iter();
+        let ready = here.filter(|(_, here)| here.role == *role && here.suspended.is_none());
+        ready.map(|(host, _)| host).collect()
+    }
+
+    /// Takes the question `id` to `host` back: nobody waits any more.
+    pub fn unask(&self, host: &HostId, id: &str) {
+        if let Some(live) = self.table().live.get(host) {
+            live.questions.send_if_modified(|asked| asked.take_if(|it| it.id == id).is_some());
+        }
+    }
+
+    /// Asks `host` something, in place of what it was asked before; `false` where it is not
+    /// here.
+    pub fn ask(&self, host: &HostId, question: Arc<Question>) -> bool {
+        let table = self.table();
+        let Some(live) = table.live.get(host) else { return false };
+        live.questions.send_replace(Some(question));
+        true
     }
 
     /// Tells all hosts, and those that come, who signs now. How many are here.
@@ -228,7 +270,8 @@ impl Hosts for Sessions {
             let presence = table.presence.get(host);
             let confirmed = presence.and_then(|presence| presence.confirmed);
             let suspended = presence.and_then(|presence| presence.suspended.clone());
-            let here = Here { role: live.role.clone(), confirmed, suspended, stream: live.stream };
+            let (role, stream, held) = (live.role.clone(), live.stream, table.held.contains(host));
+            let here = Here { role, confirmed, suspended, held, stream };
             (host.clone(), here)
         };
         // Whoever is in conflict counts as away.
@@ -244,103 +287,6 @@ impl Hosts for Sessions {
         if let Some(live) = self.table().live.get(host) {
             live.orders.send_replace(order);
         }
-    }
-}
-
-/// One host's open stream; the host is gone when this is dropped.
-pub struct Seat {
-    sessions: Sessions,
-    host: HostId,
-    stream: u64,
-    /// What the host should run; only the newest counts.
-    pub wanted: watch::Receiver<Option<Order>>,
-    /// Resolves when the stream must end, and says why.
-    pub ended: oneshot::Receiver<Status>,
-}
-
-impl Seat {
-    /// Whose.
-    pub fn host(&self) -> &HostId {
-        &self.host
-    }
-
-    /// Whether it is to be told what to run: not while two machines have its identity.
-    pub fn may_be_told(&self) -> bool {
-        !self.sessions.table().conflicts.contains(&self.host)
-    }
-
-    /// The host said something.
-    pub fn is_heard(&self) {
-        self.say(|_| {});
-    }
-
-    /// The host runs this now.
-    pub fn runs(&self, running: String) {
-        self.say(|presence| presence.running = running);
-    }
-
-    /// The host has confirmed this; it never goes below what it confirmed before.
-    pub fn confirms(&self, confirmed: Confirmed) {
-        let above = |last: &Confirmed| {
-            let (order, next) = ((last.epoch, last.serial), (confirmed.epoch, confirmed.serial));
-            order < next || (order == next && last.reverted)
-        };
-        self.say(|presence| {
-            if presence.confirmed.as_ref().is_none_or(above) {
-                presence.confirmed = Some(confirmed);
-            }
-        });
-        self.sessions.shared.changed.notify_one();
-    }
-
-    /// The host says whether it begins nothing new.
-    pub fn suspends(&self, suspended: Option<Suspended>) {
-        let mut news = false;
-        self.say(|presence| {
-            news = presence.suspended != suspended;
-            presence.suspended = suspended;
-        });
-        if news {
-            self.sessions.shared.changed.notify_one();
-        }
-    }
-
-    /// What it has confirmed.
-    pub fn confirmed(&self) -> Option<Confirmed> {
-        self.sessions.table().presence.get(&self.host).and_then(|presence| presence.confirmed)
-    }
-
-    /// Only for the stream that counts; an older one of the host changes nothing.
-    fn say(&self, change: impl FnOnce(&mut Presence)) {
-        let now = (self.sessions.shared.clock)();
-        let mut table = self.sessions.table();
-        let current = table.live.get(&self.host).is_some_and(|live| live.stream == self.stream);
-        if let (true, Some(presence)) = (current, table.presence.get_mut(&self.host)) {
-            presence.last_seen = now;
-            change(presence);
-            table.news.insert(self.host.clone());
-            drop(table);
-            self.sessions.shared.news.notify_one();
-        }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut table = self.sessions.table();
-        // `end` and `close` take the stream away before its seat is dropped.
-        let replaced = table.live.get(&self.host).is_some_and(|live| live.stream != self.stream);
-        if replaced {
-            return;
-        }
-        table.live.remove(&self.host);
-        if let Some(presence) = table.presence.get_mut(&self.host) {
-            presence.online = false;
-        }
-        table.news.insert(self.host.clone());
-        drop(table);
-        self.sessions.shared.changed.notify_one();
-        self.sessions.shared.news.notify_one();
     }
 }
 
@@ -372,12 +318,21 @@ struct Table {
     conflicts: BTreeSet<HostId>,
     /// Of those, whose is not written down yet.
     alarms: BTreeMap<HostId, Sign>,
+    /// Who waits until an operator has seen what would change.
+    held: BTreeSet<HostId>,
+}
+
+impl Table {
+    fn may_be_told(&self, host: &HostId) -> bool {
+        !self.conflicts.contains(host) && !self.held.contains(host)
+    }
 }
 
 struct Live {
     role: Role,
     stream: u64,
     orders: watch::Sender<Option<Order>>,
+    questions: watch::Sender<Option<Arc<Question>>>,
     end: oneshot::Sender<Status>,
 }
 

@@ -1,5 +1,6 @@
 //! Streams that take turns, and those that are ended.
 
+use floe_proto::pb::preview_news::News;
 use floe_proto::time::Timestamp;
 
 use super::*;
@@ -142,4 +143,58 @@ async fn that_a_host_is_suspended_is_known_as_long_as_it_says_so() {
     assert_eq!(sessions.here()[&host].suspended, Some(suspended));
     seat.suspends(None);
     assert_eq!(sessions.here()[&host].suspended, None);
+}
+
+#[tokio::test]
+async fn a_host_is_asked_and_answers_what_it_was_asked_last() {
+    let sessions = sessions();
+    let mut seat = open(&sessions, "local-a");
+    let host = seat.host().clone();
+    assert_eq!(sessions.ready(&"www".parse().unwrap()), std::slice::from_ref(&host));
+    assert!(sessions.ready(&"db".parse().unwrap()).is_empty());
+    let (older, mut unanswered) = Question::new("p-1".into(), Vec::new(), String::new());
+    let (newer, mut answered) = Question::new("p-2".into(), Vec::new(), String::new());
+    assert!(sessions.ask(&host, older));
+    assert!(sessions.ask(&host, newer));
+    assert!(unanswered.recv().await.is_none(), "something newer took its place");
+    assert_eq!(seat.asked.borrow_and_update().as_ref().unwrap().id, "p-2");
+    seat.answers("p-1", News::Failed("late".into()));
+    seat.answers("p-2", News::Failed("no room".into()));
+    assert_eq!(answered.recv().await, Some(News::Failed("no room".into())));
+    sessions.unask(&host, "p-1");
+    assert!(seat.asked.borrow().is_some(), "another's question");
+    sessions.unask(&host, "p-2");
+    assert!(seat.asked.borrow_and_update().is_none());
+    let (last, mut unanswered) = Question::new("p-4".into(), Vec::new(), String::new());
+    assert!(sessions.ask(&host, last));
+    drop(seat);
+    assert!(unanswered.recv().await.is_none(), "the host went away");
+    let (nobody, _answers) = Question::new("p-3".into(), Vec::new(), String::new());
+    assert!(!sessions.ask(&host, nobody));
+}
+
+#[tokio::test]
+async fn a_host_that_is_suspended_or_two_machines_is_not_asked() {
+    let sessions = sessions();
+    let role = "www".parse().unwrap();
+    let seat = open(&sessions, "local-a");
+    seat.suspends(Some(Suspended { since: Timestamp::default(), reason: String::new() }));
+    assert!(sessions.ready(&role).is_empty());
+    seat.suspends(None);
+    sessions.quarantine(seat.host());
+    assert!(sessions.ready(&role).is_empty());
+}
+
+#[tokio::test]
+async fn a_host_that_is_held_can_be_asked_and_is_told_nothing_until_it_is_released() {
+    let sessions = sessions();
+    let seat = open(&sessions, "local-a");
+    let host = seat.host().clone();
+    sessions.hold(&host);
+    assert!(!seat.may_be_told() && seat.may_be_asked());
+    assert!(sessions.here()[&host].held);
+    assert_eq!(sessions.ready(&"www".parse().unwrap()), std::slice::from_ref(&host));
+    sessions.release(&host);
+    assert!(seat.may_be_told());
+    assert!(!sessions.here()[&host].held);
 }

@@ -36,6 +36,8 @@ pub struct HostRecord {
     pub running: String,
     /// What it confirmed last.
     pub confirmed: Option<Confirmed>,
+    /// Since when it waits until an operator has seen what would change on it.
+    pub adopted: Option<Timestamp>,
     /// How it stands with its certificate.
     pub standing: Standing,
 }
@@ -137,6 +139,7 @@ fn record(row: &AnyRow) -> Result<HostRecord, Error> {
         agent_version: column(row, "agent_version")?,
         system: column(row, "system")?,
         running: column(row, "running")?,
+        adopted: column::<Option<i64>>(row, "adopted")?.map(Timestamp::from_micros),
         confirmed,
         standing: Standing::of(row)?,
     })
@@ -161,6 +164,7 @@ mod tests {
             digest,
             role: role.parse().unwrap(),
             host: None,
+            adopts: false,
             creator: "ada".into(),
             created: NOW,
             expires,

@@ -12,6 +12,7 @@
 
 mod activations;
 mod admission;
+mod adoption;
 mod approvals;
 mod audit;
 mod closures;

@@ -223,6 +223,7 @@ pub(crate) mod tests {
                 digest: Digest::of(&number.to_le_bytes()),
                 role: "www".parse().unwrap(),
                 host: None,
+                adopts: false,
                 creator: "a".repeat(500),
                 created: Timestamp::from_micros(number),
                 expires: Timestamp::from_micros(number),

@@ -19,7 +19,8 @@ fn after(seconds: u64) -> Timestamp {
 async fn token(store: &Store, text: &[u8], host: Option<HostId>, created: Timestamp) {
     let (digest, role) = (Digest::of(text), "www".parse().unwrap());
     let (creator, expires) = ("ada".into(), created.after(Duration::from_secs(600)));
-    store.add_token(&TokenRecord { digest, role, host, creator, created, expires }).await.unwrap();
+    let token = TokenRecord { digest, role, host, adopts: false, creator, created, expires };
+    store.add_token(&token).await.unwrap();
 }
 
 async fn redeem(store: &Store, token: &[u8], key: &[u8], now: Timestamp) -> Redeemed {

@@ -11,6 +11,7 @@ use floe_proto::id::{HostId, Role};
 use floe_proto::time::Timestamp;
 use sqlx::{Any, Transaction};
 
+use super::adoption::adopt;
 use super::approvals::forget_pending;
 use super::pool::{Error, Store, column, optional_text, text};
 use super::renewals::RENEWABLE;
@@ -28,6 +29,9 @@ pub struct TokenRecord {
     pub role: Role,
     /// The only host that may use it; `None` for any that is not enrolled.
     pub host: Option<HostId>,
+    /// Whether the machine runs already, and waits after it joined until an operator has seen
+    /// what would change.
+    pub adopts: bool,
     /// The operator who asked for it.
     pub creator: String,
     /// When it was made.
@@ -76,8 +80,8 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         sqlx::query(
-            "INSERT INTO join_tokens (digest, role, host, creator, created, expires) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO join_tokens (digest, role, host, creator, created, expires, adopts) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(token.digest.to_string())
         .bind(token.role.as_str())
@@ -85,6 +89,7 @@ impl Store {
         .bind(&token.creator)
         .bind(token.created.as_micros())
         .bind(token.expires.as_micros())
+        .bind(i64::from(token.adopts))
         .execute(&mut *transaction)
         .await?;
         Ok(transaction.commit().await?)
@@ -138,6 +143,7 @@ impl Store {
             return Ok(Redeemed::OtherKey);
         }
         forget_pending(&mut transaction, &attempt.host).await?;
+        adopt(&mut transaction, attempt, now).await?;
         transaction.commit().await?;
         Ok(Redeemed::Enrolled(role))
     }
@@ -241,6 +247,7 @@ mod tests {
             digest: Digest::of(b"token"),
             role: "www".parse().unwrap(),
             host: host.map(|host| host.parse().unwrap()),
+            adopts: false,
             creator: "ada".into(),
             created: NOW,
             expires: NOW.after(Duration::from_secs(600)),

@@ -48,6 +48,9 @@ pub(crate) struct HostView {
     /// Since when it begins nothing new, and why; `null` for no.
     pub(crate) suspended: Option<Timestamp>,
     pub(crate) suspended_reason: Option<String>,
+    /// Since when it waits, as a machine that was in use before, until an operator has seen what
+    /// would change; `null` for no. It is told nothing until then.
+    pub(crate) adopted: Option<Timestamp>,
     /// The latest; `null` before the first.
     pub(crate) activation: Option<ActivationView>,
 }
@@ -81,6 +84,7 @@ impl From<pb::Host> for HostView {
             conflict_reason: text(host.conflict_reason),
             suspended: time(host.suspended),
             suspended_reason: text(host.suspended_reason),
+            adopted: time(host.adopted),
             activation: host.activation.map(ActivationView::from),
         }
     }
@@ -170,6 +174,7 @@ impl HostView {
         match (self.revoked, self.conflict) {
             (Some(at), _) => format!("revoked {}", ago(now, Some(at))),
             (None, Some(_)) => format!("TWO MACHINES, {seen}"),
+            (None, None) if self.adopted.is_some() => format!("to be taken over, {seen}"),
             (None, None) if self.suspended.is_some() => format!("suspended, {seen}"),
             (None, None) => seen,
         }

@@ -6,11 +6,13 @@
 //! change at any time. Snapshots in each file hold both.
 
 pub(super) mod activation;
+pub(super) mod adopt;
 pub(super) mod audit;
 pub(super) mod bundle;
 pub(super) mod ca;
 pub(super) mod check;
 pub(super) mod closure;
+pub(super) mod diff;
 pub(super) mod host;
 pub(super) mod image;
 pub(super) mod import;
@@ -20,6 +22,7 @@ pub(super) mod lock;
 pub(super) mod log;
 pub(super) mod manifest;
 pub(super) mod operator;
+mod packages;
 pub(super) mod pending;
 pub(super) mod push;
 pub(super) mod revocation;

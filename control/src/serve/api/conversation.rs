@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use tonic::Status;
 use tracing::warn;
 
-use super::failure;
 use super::recipient::Recipient;
+use super::{failure, preview};
 use crate::enrol::issuers::IssuerNumber;
 use crate::rollout::Rollouts;
 use crate::rollout::ports::{Clock, Order, Records};
@@ -181,6 +181,9 @@ where
                     retry: order.retry,
                 })));
             }
+            if let Some(order) = preview::next(seat) {
+                return Ok(Some(to_agent::Message::Preview(order)));
+            }
             tokio::select! {
                 ended = &mut seat.ended => {
                     return Err(ended.unwrap_or_else(|_| Status::unavailable("the stream was ended")));
@@ -205,6 +208,7 @@ where
                         }));
                     }
                 }
+                Ok(()) = seat.asked.changed() => seat.asked.mark_changed(),
                 () = self.roots.changed() => {}
                 Ok(()) = self.signer.changed() => {}
                 () = self.secrets.changed() => {}
@@ -274,6 +278,12 @@ where
             }
             Some(from_agent::Message::SecretsPlaced(placed)) => {
                 return self.secrets.are_placed(placed).await;
+            }
+            Some(from_agent::Message::Preview(said)) => {
+                if let (Some(seat), Some(news)) = (&self.seat, said.news) {
+                    seat.answers(&said.id, preview::harmless(news));
+                }
+                return Ok(());
             }
             // A message of a kind that this version does not know is a sign of life.
             None => return Ok(()),

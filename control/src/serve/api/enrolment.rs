@@ -29,6 +29,12 @@ impl Enrolment {
     pub fn new(app: Arc<App>) -> Self {
         Self { app }
     }
+
+    /// Whether `host` waits until an operator has seen what would change on it.
+    async fn waits(&self, host: &HostId) -> Result<bool, Status> {
+        let record = self.app.store.host(host).await.map_err(failure::of_store)?;
+        Ok(record.is_some_and(|record| record.adopted.is_some()))
+    }
 }
 
 #[tonic::async_trait]
@@ -95,6 +101,14 @@ impl pb::enrolment_server::Enrolment for Enrolment {
         match redeemed {
             Redeemed::Enrolled(role) | Redeemed::Again(role) => {
                 info!(%host, %role, %address, "enrolled");
+                // Before it can be told anything.
+                if self.waits(&host).await? {
+                    app.sessions.hold(&host);
+                    // An operator may have said yes in between.
+                    if !self.waits(&host).await? {
+                        app.sessions.release(&host);
+                    }
+                }
                 renewal::let_in(app, &host).await?;
                 Ok(Response::new(pb::EnrolReply {
                     certificate: issued.certificate.to_vec(),

@@ -13,6 +13,7 @@ pub mod failure;
 pub mod login;
 pub mod operator;
 pub mod operators;
+pub mod preview;
 mod recipient;
 mod renewal;
 pub mod secrets;

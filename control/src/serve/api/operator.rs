@@ -272,13 +272,29 @@ impl pb::operator_server::Operator for Operator {
         Ok(Response::new(Box::pin(answers)))
     }
 
+    async fn take_over_host(
+        &self,
+        request: Request<pb::TakeOverHostRequest>,
+    ) -> Result<Response<pb::TakeOverHostReply>, Status> {
+        let operator = auth::operator(&request)?;
+        let id = host(&request.get_ref().host)?;
+        auth::about(&request, format_args!("{id}"));
+        if !self.app.store.take_over(&id).await.map_err(failure::of_store)? {
+            let text = format!("`{id}` does not wait to be taken over");
+            return Err(Status::not_found(text));
+        }
+        self.app.sessions.release(&id);
+        info!(host = %id, operator, "taken over");
+        Ok(Response::new(pb::TakeOverHostReply {}))
+    }
+
     async fn create_join_token(
         &self,
         request: Request<pb::CreateJoinTokenRequest>,
     ) -> Result<Response<pb::CreateJoinTokenReply>, Status> {
         let (app, now) = (&self.app, clock::now());
         let (creator, topic) = (auth::operator(&request)?, auth::topic(&request));
-        let pb::CreateJoinTokenRequest { role: name, host: only, ttl_seconds } =
+        let pb::CreateJoinTokenRequest { role: name, host: only, ttl_seconds, adopt } =
             request.into_inner();
         let role = role(&name)?;
         let only = if only.is_empty() { None } else { Some(host(&only)?) };
@@ -297,6 +313,7 @@ impl pb::operator_server::Operator for Operator {
             digest: token.digest(),
             role,
             host: only,
+            adopts: adopt,
             creator,
             created: now,
             expires,

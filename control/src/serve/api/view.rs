@@ -48,6 +48,7 @@ pub(super) fn host(
         conflict_reason: why(record.standing.conflict),
         suspended: now.suspended.as_ref().map_or(0, |suspended| suspended.since.as_micros().max(1)),
         suspended_reason: now.suspended.map(|suspended| suspended.reason).unwrap_or_default(),
+        adopted: record.adopted.map_or(0, |since| since.as_micros().max(1)),
     }
 }
 
