@@ -3,7 +3,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes a whole file or none: temporary file, fsync, rename, fsync of the directory.
 pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -18,6 +18,20 @@ pub(crate) fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<(
         Err(error) if error.kind() == io::ErrorKind::NotFound => write(path, bytes, mode, None),
         Err(error) => Err(error),
     }
+}
+
+/// `path` with `ending`, under a name that nothing has yet: what was kept before is kept on.
+pub(crate) fn free_name(path: &Path, ending: &str) -> PathBuf {
+    let named = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        if number > 1 {
+            name.push(format!(".{number}"));
+        }
+        PathBuf::from(name)
+    };
+    let is_free = |name: &PathBuf| name.symlink_metadata().is_err();
+    (1..u32::MAX).map(named).find(is_free).unwrap_or_else(|| named(1))
 }
 
 fn write(path: &Path, bytes: &[u8], mode: u32, exactly: Option<Permissions>) -> io::Result<()> {

@@ -195,6 +195,12 @@ fn an_editor_changes_the_vault_and_nothing_in_the_clear_is_left() {
     let ran = world.edit("echo x > \"$1\"; exit 3", &[VAULT]).ends(1);
     assert!(ran.err.contains("exit status: 3"), "{}", ran.err);
     assert_eq!(fs::read(world.fleet.path(VAULT)).unwrap(), before, "sealed anew without need");
+    // What the editor had written is kept, and so is what was kept before.
+    world.edit("echo y > \"$1\"; exit 3", &[VAULT]).ends(1);
+    for (name, expected) in [("vault.edited", "x\n"), ("vault.edited.2", "y\n")] {
+        let kept = fs::read(world.fleet.path("group_vars/all").join(name)).unwrap();
+        assert_eq!(vault::open(&kept, &world.password).unwrap().as_slice(), expected.as_bytes());
+    }
 }
 
 #[test]
@@ -273,6 +279,29 @@ fn a_file_of_age_is_set_edited_and_rotated() {
     assert_eq!(decrypted(), b"two");
     world.floe_with(&[identity], &["rotate", "www", "tls.key", "--length", "40"]).ends(0);
     assert_eq!(decrypted().len(), 40);
+    // An editor ends the last line; what it is did not change.
+    let same = ("EDITOR", "sh -euc 'echo >> \"$1\"' editor");
+    let before = decrypted();
+    world.floe_with(&[identity, same, ("VISUAL", "")], &["edit", "secrets/tls.key.age"]).ends(0);
+    assert_eq!(decrypted(), before);
+    // Somebody else's change is not overwritten.
+    let theirs = world.fleet.path("secrets/tls.key.age");
+    let script = format!("sh -euc 'printf mine > \"$1\"; echo >> {}' editor", theirs.display());
+    let editor = ("EDITOR", script.as_str());
+    let ran =
+        world.floe_with(&[identity, editor, ("VISUAL", "")], &["edit", "secrets/tls.key.age"]);
+    let ran = ran.ends(1);
+    assert!(ran.err.contains("changed by somebody else"), "{}", ran.err);
+    assert!(world.fleet.path("secrets/tls.key.age.edited").exists());
+    // Without anybody to encrypt to, nobody is let type.
+    world.write("floe.toml", &floe);
+    let touched = world.fleet.path("touched");
+    let script = format!("touch {}", touched.display());
+    let editor = ("EDITOR", script.as_str());
+    let ran =
+        world.floe_with(&[identity, editor, ("VISUAL", "")], &["edit", "secrets/tls.key.age"]);
+    assert!(ran.ends(1).err.contains("to whom"));
+    assert!(!touched.exists());
     let ran = world.floe(&["rotate", "www", "tls.key"]).ends(1);
     assert!(ran.err.contains("FLOE_AGE_IDENTITY"), "{}", ran.err);
 }
@@ -283,7 +312,7 @@ fn whoever_ends_it_while_somebody_edits_leaves_nothing_in_the_clear() {
     let said = world.fleet.path("said").display().to_string();
     for signal in ["TERM", "HUP"] {
         let script = format!(
-            "echo \"$1\" > {said}; echo \"a: typed\" > \"$1\"; kill -{signal} $PPID; sleep 60"
+            "echo \"$1\" > {said}; echo \"a: typed\" > \"$1\"; kill -{signal} $PPID; exec sleep 60"
         );
         let ran = world.edit(&script, &[]).ends(1);
         assert!(ran.err.contains("kept, sealed, in group_vars/all/vault.edited"), "{}", ran.err);
@@ -292,6 +321,7 @@ fn whoever_ends_it_while_somebody_edits_leaves_nothing_in_the_clear() {
         let kept = fs::read(world.fleet.path("group_vars/all/vault.edited")).unwrap();
         assert_eq!(vault::open(&kept, &world.password).unwrap().as_slice(), b"a: typed\n");
         assert_eq!(world.vault(), TEXT);
+        fs::remove_file(world.fleet.path("group_vars/all/vault.edited")).unwrap();
     }
 }
 

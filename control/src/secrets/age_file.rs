@@ -132,15 +132,25 @@ impl Encrypted {
         self.write_to(&self.path)
     }
 
-    /// Writes it beside its place.
+    /// The same, if the file still is as it was `before`; `None` where it was not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`], or as [`Encrypted::write`].
+    pub fn write_over(&self, before: Option<&[u8]>) -> Result<(), Error> {
+        if fs::read(&self.path).ok().as_deref() != before {
+            return Err(Error::Changed { path: self.path.clone() });
+        }
+        self.write()
+    }
+
+    /// Writes it beside its place, and over nothing that was kept before.
     ///
     /// # Errors
     ///
     /// [`Error::Write`].
     pub fn keep_beside(&self) -> Result<PathBuf, Error> {
-        let mut beside = self.path.as_os_str().to_owned();
-        beside.push(".edited");
-        let beside = PathBuf::from(beside);
+        let beside = durable::free_name(&self.path, ".edited");
         self.write_to(&beside)?;
         Ok(beside)
     }
@@ -205,6 +215,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Somebody else wrote it while it was edited.
+    #[error("`{}` was changed by somebody else meanwhile", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// It was not written.
     #[error("could not write `{}`", path.display())]
     Write {
@@ -236,6 +252,7 @@ impl Error {
             Self::NotForYou { .. } => {
                 "add yours to `age_recipients` in floe.toml; `age-keygen -y FILE` prints it"
             }
+            Self::Changed { .. } => "look at what changed, and do it again",
             Self::Write { .. } => "make sure that you may write there, and that there is room",
         }
     }

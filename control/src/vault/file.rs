@@ -133,6 +133,9 @@ impl OpenFile {
                 .map_err(unopened)?,
             None => content.to_vec(),
         };
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(Error::TooLong { path: self.shown.clone() });
+        }
         let (path, shown, before) = (self.path.clone(), self.shown.clone(), self.bytes.clone());
         Ok(Edited { path, shown, bytes: Zeroizing::new(bytes), before })
     }
@@ -168,20 +171,19 @@ impl Edited {
         durable::replace_file(&self.path, &self.bytes, 0o600).map_err(unwritten)
     }
 
-    /// Writes it beside its place, where neither we nor Ansible look for variables.
+    /// Writes it beside its place, where neither we nor Ansible look for variables, and over
+    /// nothing that was kept before.
     ///
     /// # Errors
     ///
     /// [`Error::Write`].
     pub fn keep_beside(&self) -> Result<PathBuf, Error> {
-        let beside = |path: &Path| {
-            let mut path = path.as_os_str().to_owned();
-            path.push(".edited");
-            PathBuf::from(path)
-        };
-        let unwritten = |source| Error::Write { path: beside(&self.shown), source };
-        durable::write_file(&beside(&self.path), &self.bytes, 0o600).map_err(unwritten)?;
-        Ok(beside(&self.shown))
+        let beside = durable::free_name(&self.path, ".edited");
+        let name = beside.file_name().unwrap_or_default();
+        let shown = self.shown.with_file_name(name);
+        let unwritten = |source| Error::Write { path: shown.clone(), source };
+        durable::write_file(&beside, &self.bytes, 0o600).map_err(unwritten)?;
+        Ok(shown)
     }
 }
 

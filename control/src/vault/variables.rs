@@ -106,8 +106,18 @@ impl Variables {
     pub fn all_files(root: &Path) -> Result<Vec<PathBuf>, Error> {
         let mut found = Vec::new();
         for place in ["group_vars", "host_vars"].map(|place| root.join(place)) {
-            if place.is_dir() {
-                below(&place, &mut found, MAX_DEPTH)?;
+            if !place.is_dir() {
+                continue;
+            }
+            for path in entries(&place)? {
+                // A group or a host: its name may have dots, as those of roles do.
+                let name = path.file_name().unwrap_or_default();
+                let is_named = has_ending(&path) || root.join("hosts").join(name).is_dir();
+                if path.is_dir() {
+                    below(&path, &mut found, MAX_DEPTH)?;
+                } else if path.is_file() && is_named {
+                    found.push(path);
+                }
             }
         }
         Ok(found)
@@ -224,24 +234,33 @@ fn files(root: &Path, role: &str) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn below(directory: &Path, found: &mut Vec<PathBuf>, depth: usize) -> Result<(), Error> {
+    for path in entries(directory)? {
+        if path.is_dir() && path.extension().is_none() && depth > 0 {
+            below(&path, found, depth - 1)?;
+        } else if path.is_file() && has_ending(&path) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn has_ending(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| format!(".{}", ending.to_string_lossy()));
+    ENDINGS.contains(&ending.unwrap_or_default().as_str())
+}
+
+/// What is in a directory, by name, but for what is hidden and what editors leave.
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     let unreadable = |source| Error::Read { path: directory.to_owned(), source };
     let entries: io::Result<Vec<_>> = fs::read_dir(directory).map_err(unreadable)?.collect();
     let mut paths: Vec<_> =
         entries.map_err(unreadable)?.into_iter().map(|entry| entry.path()).collect();
     paths.sort();
-    for path in paths {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let ending = path.extension().map(|e| format!(".{}", e.to_string_lossy()));
-        if name.starts_with('.') || name.ends_with('~') {
-            continue;
-        }
-        if path.is_dir() && ending.is_none() && depth > 0 {
-            below(&path, found, depth - 1)?;
-        } else if path.is_file() && ENDINGS.contains(&ending.unwrap_or_default().as_str()) {
-            found.push(path);
-        }
-    }
-    Ok(())
+    paths.retain(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        !name.starts_with('.') && !name.ends_with('~')
+    });
+    Ok(paths)
 }
 
 #[cfg(test)]

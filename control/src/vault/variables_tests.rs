@@ -105,3 +105,19 @@ fn a_repository_without_variables_has_none() {
     let variables = Repository::of(&[]).read().unwrap();
     assert!(*variables.tree() == Tree::Map(Vec::new()));
 }
+
+#[test]
+fn every_file_is_found_also_of_a_host_whose_name_has_dots() {
+    let repository = Repository::of(&[
+        ("group_vars/all/vault", "a: 1"),
+        ("group_vars/README.md", "no variables"),
+        ("host_vars/db.a.b", "a: 1"),
+        ("host_vars/www.a.b/vault", "a: 1"),
+        ("hosts/db.a.b/host.toml", ""),
+    ]);
+    let root = repository.0.path();
+    let found = Variables::all_files(root).unwrap();
+    let shown: Vec<_> = found.iter().map(|path| path.strip_prefix(root).unwrap()).collect();
+    let expected = ["group_vars/all/vault", "host_vars/db.a.b", "host_vars/www.a.b/vault"];
+    assert_eq!(shown, expected.map(Path::new));
+}

@@ -14,6 +14,7 @@ use crate::cli::ask;
 use crate::cli::context::Context;
 use crate::cli::end::{End, Stopped};
 use crate::cli::progress;
+use crate::cli::secrets::set::without_end;
 use crate::cli::vault::VaultArgs;
 use crate::cli::view::secrets::EditView;
 use crate::repository::Repository;
@@ -27,7 +28,8 @@ use crate::vault::{self, OpenFile, Password, Variables};
 /// Opens it in $VISUAL or $EDITOR, and seals it again if it was changed: a vault under the same
 /// password and vault id, a file of age's to `age_recipients` of floe.toml. A file that is not
 /// there is begun. While the editor runs, the text is in a file of yours alone, in memory where
-/// that can be had; afterwards it is overwritten and gone.
+/// that can be had; afterwards it is overwritten and gone. What your editor keeps elsewhere, such
+/// as a history of what was edited, is yours to turn off.
 ///
 /// Variables must be YAML. Where they are not you are asked to go on editing; otherwise what was
 /// typed is kept, sealed, in FILE.edited.
@@ -44,13 +46,21 @@ const EXAMPLES: &str = "\
 Examples:
   floe secrets edit
   floe secrets edit group_vars/all/vault --vault-password-file .password
-  EDITOR='code --wait' floe secrets edit
+  EDITOR='nano -R' floe secrets edit
   floe secrets edit secrets/tls.key.age";
 
 /// What is edited.
 enum Subject {
-    Vault { file: OpenFile, password: Password },
-    Age { path: PathBuf, content: Zeroizing<Vec<u8>> },
+    Vault {
+        file: OpenFile,
+        password: Password,
+    },
+    /// `before` is the file as it was read; `None` where it was not there.
+    Age {
+        path: PathBuf,
+        before: Option<Vec<u8>>,
+        content: Zeroizing<Vec<u8>>,
+    },
 }
 
 /// What came of an editor.
@@ -71,11 +81,17 @@ impl Edit {
         let subject = self.subject(&path, context, repository).await?;
         let shown = path.strip_prefix(repository.root()).unwrap_or(&path).display().to_string();
         let environment = context.environment();
+        // What would keep it from being sealed is found before anybody types.
+        subject.rehearse(context, repository)?;
         let mut signals = Signals::catch().context("could not wait for signals")?;
         let runtime = environment.runtime_directory.as_deref();
         let private = PrivateFile::new(&subject.name(&path), subject.content(), runtime)
             .context("could not make a private file for the editor")?;
-        let changed = match typed(&subject, &shown, &private, context, &mut signals).await? {
+        let ended = match typed(&subject, &shown, &private, context, &mut signals).await {
+            Ok(ended) => ended,
+            Err(error) => return Err(left(error, &subject, private)),
+        };
+        let changed = match ended {
             Typed::Nothing => false,
             Typed::Right(content) => {
                 let written = subject.write(&content, context, repository);
@@ -132,15 +148,17 @@ impl Edit {
                 return Err(Stopped::failed(what, "make it, or correct the path").into());
             }
             if path.extension().is_some_and(|ending| ending == "age") {
-                return Ok(Subject::Age { path: path.to_owned(), content: Zeroizing::default() });
+                let (path, content) = (path.to_owned(), Zeroizing::default());
+                return Ok(Subject::Age { path, before: None, content });
             }
             let password = self.vault.new_password(context, repository).await?;
             return Ok(Subject::Vault { file: OpenFile::new(path, root), password });
         }
         let unread = || format!("could not read `{}`", path.display());
         if age_file::is_age(path).with_context(unread)? {
+            let before = Some(fs::read(path).with_context(unread)?);
             let content = age_file::decrypt(path, context.environment())?;
-            return Ok(Subject::Age { path: path.to_owned(), content });
+            return Ok(Subject::Age { path: path.to_owned(), before, content });
         }
         if !vault::is_sealed(&fs::read(path).with_context(unread)?) {
             let what = format!("`{}` is not sealed as a whole", path.display());
@@ -165,12 +183,15 @@ async fn typed(
     let environment = context.environment();
     loop {
         let ended = editor::edit(environment.editor.as_deref(), private.path(), signals).await?;
+        let content = private.read().context("could not read what the editor wrote")?;
+        let content = subject.as_typed(content);
+        let is_new = content.as_slice() != subject.content();
         if let Ended::Badly(status) = ended {
             let what = format!("the editor ended with {status}; `{shown}` is as it was");
-            return Err(Stopped::failed(what, "leave the editor in the usual way").into());
+            let stopped = Stopped::failed(what, "leave the editor in the usual way");
+            return if is_new { Ok(Typed::Wrong(content, stopped)) } else { Err(stopped.into()) };
         }
-        let content = private.read().context("could not read what the editor wrote")?;
-        if content.as_slice() == subject.content() {
+        if !is_new {
             return Ok(Typed::Nothing);
         }
         if ended == Ended::Interrupted {
@@ -187,6 +208,19 @@ async fn typed(
             return Ok(Typed::Wrong(content, Stopped::failed(what, "correct it there")));
         }
     }
+}
+
+/// Leaves what was typed where it is, if anything was and it could not even be read.
+fn left(error: anyhow::Error, subject: &Subject, private: PrivateFile) -> anyhow::Error {
+    let is_new = |content: &Zeroizing<Vec<u8>>| content.as_slice() != subject.content();
+    if private.path().exists() && private.read().as_ref().map_or(true, is_new) {
+        let path = private.leave();
+        progress::line(&format!(
+            "what was typed is in the clear in {}, until you remove it or this machine starts anew",
+            path.display()
+        ));
+    }
+    error
 }
 
 /// Keeps what was typed, and says where, beside why it could not take its place.
@@ -225,6 +259,33 @@ impl Subject {
         }
     }
 
+    /// Seals what is there, and throws it away.
+    fn rehearse(&self, context: &Context, repository: &Repository) -> anyhow::Result<()> {
+        match self {
+            Self::Vault { file, password } => {
+                file.sealed_bytes(self.content(), password).map(drop)?
+            }
+            Self::Age { path, content, .. } => {
+                encrypted(path, content, context, repository).map(drop)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is meant by what an editor wrote: it ends the last line, also of what had no end.
+    fn as_typed(&self, mut content: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+        match self {
+            Self::Vault { .. } => content,
+            Self::Age { before: None, .. } => without_end(content),
+            Self::Age { content: known, .. } => {
+                if !known.ends_with(b"\n") && content.ends_with(b"\n") {
+                    content.pop();
+                }
+                content
+            }
+        }
+    }
+
     /// What editors show, and know the colours of.
     fn name(&self, path: &Path) -> String {
         let named = |name: Option<&std::ffi::OsStr>| {
@@ -260,7 +321,9 @@ impl Subject {
             Self::Vault { file, password } => {
                 file.edited(std::str::from_utf8(content)?, password)?.write()?;
             }
-            Self::Age { path, .. } => encrypted(path, content, context, repository)?.write()?,
+            Self::Age { path, before, .. } => {
+                encrypted(path, content, context, repository)?.write_over(before.as_deref())?;
+            }
         }
         Ok(())
     }

@@ -250,10 +250,12 @@ fn all(reader: impl io::Read, length: u64, name: &str) -> anyhow::Result<Zeroizi
     })
 }
 
-/// Of one line its end is what `echo` and editors add.
-fn without_end(mut value: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+/// Of one line of text its end is what `echo` and editors add.
+pub(super) fn without_end(mut value: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    let is_text =
+        |line: &&[u8]| std::str::from_utf8(line).is_ok_and(|text| !text.contains(char::is_control));
     let line = value.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    if let Some(line) = line.filter(|line| !line.contains(&b'\n')) {
+    if let Some(line) = line.filter(is_text) {
         let length = line.len();
         value.truncate(length);
     }
@@ -285,6 +287,16 @@ fn forget_salts(root: &Path, role: &Role, name: &Name) -> anyhow::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_line_of_text_the_end_is_taken_and_of_anything_else_nothing() {
+        let kept = |value: &[u8]| without_end(Zeroizing::new(value.to_vec())).to_vec();
+        assert_eq!(kept(b"hunter2\n"), b"hunter2");
+        assert_eq!(kept("stra\u{df}e\r\n".as_bytes()), "stra\u{df}e".as_bytes());
+        for whole in [&b"one\ntwo\n"[..], b"\x00\x01\n", b"\xff\xfe\r\n", b"no end"] {
+            assert_eq!(kept(whole), whole);
+        }
+    }
 
     #[test]
     fn a_random_value_has_its_length_and_its_letters_and_is_another_each_time() {
