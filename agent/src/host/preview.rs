@@ -131,12 +131,14 @@ impl Builder for HostBuilder {
         let order = order(asked, name, &running);
         preflight::room(&self.paths).await.map_err(|error| Fault::of(&error))?;
         self.unpack(&order, url).await?;
+        // An activation that began meanwhile goes first, and has ended what it found.
+        self.floors()?;
         let mut said = Vec::new();
         let foretelling = build::foretell(&order, &self.paths, |lines| said.extend(lines));
         foretelling.await.map_err(|error| Fault::of(&error))?;
+        self.floors()?;
         let built = build::build(&order, &self.paths, &mut tell).await;
         let (built, took) = built.map_err(|error| Fault::of(&error))?;
-        // An activation that began meanwhile goes first.
         self.floors()?;
         let units = self.ask(&order, &built).await;
         let files = files(&running, &built).await;

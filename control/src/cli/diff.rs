@@ -63,7 +63,7 @@ impl Diff {
         enough(&signers, &root)?;
         let source = Source::read(&repository, &self.role)?;
         // Asks for passwords, so it comes before any progress.
-        let needed = !source.settings.templates.is_empty();
+        let needed = source.settings.needs_vault();
         let vault = self.vault.open(context, &repository, &self.role, needed).await?;
         let mut vault = vault.for_dry_run(true);
         let prepared = vault.prepare(&source, &[])?;
@@ -79,7 +79,8 @@ impl Diff {
         let manifest = self.manifest(context, &repository, &source, &connection, &payload).await?;
         let now = context.now();
         let path = payload.file.path();
-        let begun = Preview::begin(&connection, &manifest, path, &signers, (&root, now)).await?;
+        let begun =
+            Preview::begin(&connection, &manifest, Some(path), &signers, (&root, now)).await?;
         let view = begun.ask(&connection, self.host.as_ref(), &progress).await?;
         drop(progress);
         context.print(&view)?;

@@ -31,11 +31,12 @@ pub(super) struct Preview {
 const GOOD_FOR: Duration = Duration::from_secs(3600);
 
 impl Preview {
-    /// Signs `manifest` as a preview, and sends its payload where the store does not have it.
+    /// Signs `manifest` as a preview, and sends its payload where the store does not have it;
+    /// `None` for one that should be there.
     pub(super) async fn begin(
         connection: &Connection,
         manifest: &Manifest,
-        payload: &Path,
+        payload: Option<&Path>,
         signers: &[Signer],
         (root, now): (&Verified<Root>, Timestamp),
     ) -> anyhow::Result<Self> {
@@ -51,6 +52,12 @@ impl Preview {
         if !begun.upload_url.is_empty() {
             let headers = begun.upload_headers.into_iter().map(|it| (it.name, it.value)).collect();
             let target = Target { url: begun.upload_url, headers };
+            let payload = payload.ok_or_else(|| {
+                Stopped::failed(
+                    "the store does not have the payload any more",
+                    "push what it was made of",
+                )
+            })?;
             let length = manifest.payload.length.get();
             publish::upload(payload, length, &target, &connection.ca).await?;
         }

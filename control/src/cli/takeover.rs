@@ -66,15 +66,14 @@ impl TakeOverArgs {
             leave(&waiting, "nobody is here to be asked; --take-over says yes");
             return Ok(agreed);
         }
-        let Some(payload) = pushed.payload.filter(|_| pushed.manifest.kind == Kind::Configuration)
-        else {
+        if pushed.manifest.kind == Kind::Closure {
             leave(&waiting, "hosts do not build what is pushed, so that none can show it first");
             agreed.failed = self.take_over;
             return Ok(agreed);
-        };
-        let Pushed { manifest, signers, root, .. } = pushed;
+        }
+        let Pushed { manifest, payload, signers, root } = pushed;
         let trusted = (*root, context.now());
-        let preview = Preview::begin(connection, manifest, payload, signers, trusted).await?;
+        let preview = Preview::begin(connection, manifest, *payload, signers, trusted).await?;
         for host in waiting {
             let progress = context.progress();
             let shown = preview.ask(connection, Some(&host), &progress).await;
@@ -91,7 +90,10 @@ impl TakeOverArgs {
             if self.take_over && view.is_whole() {
                 agreed.hosts.push(host);
             } else if self.take_over {
-                leave(&[host], "not all is known of what would change on it");
+                leave(
+                    &[host],
+                    "not all is known of what would change on it, or it would refuse it",
+                );
                 agreed.failed = true;
             } else {
                 let question = format!("Let floe take {host} over, and change it like this?");

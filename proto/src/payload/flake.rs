@@ -56,8 +56,9 @@ pub fn building(directory: &Path, attribute: &Attribute, link: Option<&Path>) ->
 /// then goes on with inputs that nobody locked, `lockFlake` in src/libexpr/flake/flake.cc of
 /// 2.8, and later.) No names of registries, and no settings (`nixConfig`) of the flake; the
 /// one that Nix takes without being asked is that of the registry. Nothing but the flake is
-/// evaluated.
-const FLAGS: [&str; 16] = [
+/// evaluated, and no work tree of git's with changes: of one, newer versions of Nix only warn
+/// that they do not write the lock file, and go on.
+const FLAGS: [&str; 19] = [
     "--extra-experimental-features",
     "nix-command flakes",
     "--no-update-lock-file",
@@ -73,6 +74,9 @@ const FLAGS: [&str; 16] = [
     "--option",
     "pure-eval",
     "true",
+    "--option",
+    "allow-dirty",
+    "false",
     "--print-build-logs",
 ];
 

@@ -110,7 +110,8 @@ impl AdoptView {
     fn module(&self) -> (String, String, String) {
         let Some(ModuleView { tree, settings }) = &self.module else {
             return (
-                "# The role's flake has to hold floe's module and its settings already.\n"
+                "# The role's flake has to hold floe's module and its settings already, without\n\
+                 # `attestation = \"aws-iid\"`: by that a machine joins at once, and waits for nobody.\n"
                     .to_owned(),
                 String::new(),
                 format!("nixos-rebuild switch --flake /etc/nixos#{}", self.role),

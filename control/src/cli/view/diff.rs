@@ -153,9 +153,10 @@ impl View for DiffView {
 }
 
 impl DiffView {
-    /// Whether all is known of what a push would do.
+    /// Whether all is known of what a push would do, and the host would go along.
     pub(crate) fn is_whole(&self) -> bool {
-        self.units.unknown.is_none() && self.files_unknown.is_none() && self.left_out == 0
+        let is_known = self.units.unknown.is_none() && self.files_unknown.is_none();
+        is_known && self.refused.is_none() && self.left_out == 0
     }
 
     fn write_reboot(&self, text: &mut String) {
