@@ -77,7 +77,7 @@ async fn t116_a_systemd_that_executes_itself_anew_in_the_midst_of_a_switch_loses
     host.enters_without_agent("trying").await;
 
     // Again and again, so that none of what the agent asks it for to the end is spared.
-    host.shell("for n in $(seq 12); do systemctl daemon-reexec; sleep 0.3; done").await;
+    host.shell("for n in $(seq 6); do systemctl daemon-reexec; sleep 1; done").await;
 
     assert_eq!(world.ends(host, 1).await, "confirmed");
     assert!(host.state().await.is_settled());

@@ -134,7 +134,7 @@ impl<'a> Switch<'a> {
             .property("TimeoutStopSec=2")
             .property(&format!("SyslogIdentifier={}", self.identifier()))
             .env("PATH", &paths.search)
-            .start(
+            .start_unless(
                 [
                     program.as_os_str(),
                     OsStr::new("trial"),
@@ -147,6 +147,8 @@ impl<'a> Switch<'a> {
                 ]
                 .into_iter()
                 .chain(guard.iter().flatten().map(OsStr::new)),
+                // It leaves word before it does anything.
+                || trial::read(outcome).is_some(),
             )
             .await?;
         Ok(())

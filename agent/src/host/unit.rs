@@ -65,22 +65,54 @@ impl Transient {
         self,
         argv: impl IntoIterator<Item = A>,
     ) -> Result<(), process::Error> {
+        self.start_unless(argv, || false).await
+    }
+
+    /// The same for what must not be done twice: it is not asked for again once `has_begun`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transient::start`].
+    pub async fn start_unless<A: AsRef<OsStr>>(
+        mut self,
+        argv: impl IntoIterator<Item = A>,
+        has_begun: impl Fn() -> bool,
+    ) -> Result<(), process::Error> {
         log::debug!(unit = self.name.as_str(); "starting a transient unit");
-        let run = Process::new("systemd-run").args(self.args).arg("--").args(argv);
-        let Err(error) = run.output().await?.success() else { return Ok(()) };
-        // Its answer may be what was lost, and not the request. Never asked for twice: what
-        // it runs may have ended already, and must not be done again.
-        let timer = format!("{}.timer", self.name);
-        for unit in [&self.name, &timer] {
-            let found = show(unit).await?;
-            if found.is_loaded() && found.description() == self.description {
-                log::warn!(unit = unit.as_str(), error:% = error; "it was started all the same");
+        self.args.push("--".into());
+        self.args.extend(argv.into_iter().map(|argument| argument.as_ref().to_owned()));
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+        let mut tries = 1;
+        loop {
+            let run = Process::new("systemd-run").args(&self.args);
+            let Err(error) = run.output().await?.success() else { return Ok(()) };
+            // Its answer may be what was lost, and not the request.
+            if has_begun() || self.is_there().await? {
+                log::warn!(unit = self.name.as_str(), error:% = error; "it was started all the same");
                 return Ok(());
             }
+            if tries == STARTS {
+                return Err(error);
+            }
+            tries += 1;
+            sleep(backoff.next_wait()).await;
         }
-        Err(error)
+    }
+
+    /// Whether systemd knows this unit, or its timer, as ours.
+    async fn is_there(&self) -> Result<bool, process::Error> {
+        for unit in [&self.name, &format!("{}.timer", self.name)] {
+            let found = show(unit).await?;
+            if found.is_loaded() && found.description() == self.description {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
+
+/// How often a unit is asked for that is not there: see [`answer`].
+const STARTS: u32 = 5;
 
 /// What systemd says of a unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
