@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn t020_what_a_host_would_not_run_it_does_not_build() {
+    fn t022_t027_what_a_host_would_not_run_it_does_not_build() {
         let (believed, (preview, created)) = (believed(1, &[2]), trust::preview(2));
         let refused = |door: &Door, floors: &Floors| {
             let judged = door.admit_preview(&preview, &believed, floors, created);

@@ -25,6 +25,7 @@
 //! `process` is the only file that starts programs, `clock` the only one that reads
 //! the clock, and [`paths::Paths`] has every path.
 
+mod answer;
 pub mod build;
 pub mod by_hand;
 pub mod cache;

@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
 
+use super::answer::answer;
 use super::paths::SWITCH_UNIT;
 use super::process::{self, Output, Process};
 use crate::activation::verdict::Ended;
@@ -269,34 +270,6 @@ async fn ask(args: &[&str]) -> Result<Output, process::Error> {
     answer(|| Process::new("systemctl").args(args).output(), Output::is_success).await
 }
 
-/// Asks until what is said `is_answer`, or for some seconds: while systemd executes itself
-/// anew, which every switch to another systemd has it do, it hears nobody (systemctl(1),
-/// `daemon-reexec`), and that it was just then is no news of the machine. Only for what may
-/// be asked as often as one likes.
-async fn answer<A: Future<Output = Result<Output, process::Error>>>(
-    asking: impl Fn() -> A,
-    is_answer: impl Fn(&Output) -> bool,
-) -> Result<Output, process::Error> {
-    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
-    let mut tries = 1;
-    loop {
-        let output = asking().await?;
-        if is_answer(&output) {
-            return Ok(output);
-        }
-        if tries == TRIES {
-            return output.success();
-        }
-        tries += 1;
-        let wait = backoff.next_wait();
-        log::debug!(wait:? = wait; "systemd does not answer; asking again");
-        sleep(wait).await;
-    }
-}
-
-/// With waits between them that come to some ten seconds.
-const TRIES: u32 = 12;
-
 /// Forgets a unit that ended, so that its name is free.
 ///
 /// # Errors
@@ -369,8 +342,6 @@ fn listed_units(text: &str) -> Vec<(String, bool)> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
 
     #[test]
@@ -380,17 +351,6 @@ mod tests {
                     floe-agent.service loaded activating auto-restart Ours\n";
         let expected = [("nginx.service".to_owned(), true), ("loop.service".to_owned(), false)];
         assert_eq!(listed_units(text), expected);
-    }
-
-    #[tokio::test]
-    async fn t116_what_is_no_answer_is_asked_for_again() {
-        let asked = Cell::new(0);
-        let third = |output: &Output| {
-            asked.set(asked.get() + 1);
-            output.ended() == Ended::Exit(1) && asked.get() == 3
-        };
-        assert!(answer(|| Process::new("false").output(), third).await.is_ok());
-        assert_eq!(asked.get(), 3);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::activation::state::Fault;
 /// What the names of previews begin with, among those of activations.
 pub const PREFIX: &str = "preview-";
 
-/// A preview that somebody wants, as it came: not yet verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A preview that somebody wants, as it came: not yet verified. Never printed: see `url`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Asked {
     /// Its name.
     pub id: String,

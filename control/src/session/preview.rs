@@ -11,8 +11,7 @@ use tokio::sync::mpsc;
 /// How much of what a host says may wait to be read; of what its build writes the rest is lost.
 const WAITING: usize = 64;
 
-/// A preview that somebody waits for.
-#[derive(Debug)]
+/// A preview that somebody waits for. Never printed: see `url`.
 pub struct Question {
     /// Its name.
     pub id: String,

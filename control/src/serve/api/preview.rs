@@ -210,15 +210,10 @@ fn of_objects(error: s3::Error) -> Status {
 const MAX_LINES: usize = 256;
 const MAX_ENTRIES: usize = 4000;
 
-/// Cuts lists that are longer than a host may send; by how much.
-fn bound(found: &mut pb::Difference) -> u32 {
-    fn cut<T>(list: &mut Vec<T>) -> usize {
-        let over = list.len().saturating_sub(MAX_ENTRIES);
-        list.truncate(MAX_ENTRIES);
-        over
-    }
+/// The lists of names in what a host says.
+fn names(found: &mut pb::Difference) -> [&mut Vec<String>; 7] {
     let units = found.units.get_or_insert_default();
-    let names = [
+    [
         &mut units.stop,
         &mut units.start,
         &mut units.restart,
@@ -226,8 +221,17 @@ fn bound(found: &mut pb::Difference) -> u32 {
         &mut units.left_alone,
         &mut units.other,
         &mut found.reboot,
-    ];
-    let over: usize = names.into_iter().map(cut).sum();
+    ]
+}
+
+/// Cuts lists that are longer than a host may send; by how much.
+fn bound(found: &mut pb::Difference) -> u32 {
+    fn cut<T>(list: &mut Vec<T>) -> usize {
+        let over = list.len().saturating_sub(MAX_ENTRIES);
+        list.truncate(MAX_ENTRIES);
+        over
+    }
+    let over: usize = names(found).into_iter().map(cut).sum();
     let over = over + cut(&mut found.files) + cut(&mut found.added) + cut(&mut found.removed);
     u32::try_from(over).unwrap_or(u32::MAX)
 }
@@ -247,18 +251,9 @@ pub(super) fn harmless(news: News) -> News {
             found.left_out = found.left_out.saturating_add(left_out);
             clean(&mut found.refused, MAX_REASON);
             clean(&mut found.files_unknown, MAX_REASON);
-            let units = found.units.get_or_insert_default();
-            clean(&mut units.unknown, MAX_REASON);
-            let lists = [
-                &mut units.stop,
-                &mut units.start,
-                &mut units.restart,
-                &mut units.reload,
-                &mut units.left_alone,
-                &mut units.other,
-                &mut found.reboot,
-            ];
-            let names = lists.into_iter().flatten().chain([&mut found.running, &mut found.built]);
+            clean(&mut found.units.get_or_insert_default().unknown, MAX_REASON);
+            names(&mut found).into_iter().flatten().for_each(|name| clean(name, MAX_NAME));
+            let names = [&mut found.running, &mut found.built].into_iter();
             let files = found.files.iter_mut().map(|file| &mut file.path);
             let objects = found.added.iter_mut().chain(&mut found.removed);
             let names = names.chain(files).chain(objects.map(|object| &mut object.name));
@@ -273,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn t140_nothing_that_a_host_says_of_a_preview_drives_a_terminal() {
+    fn t096_nothing_that_a_host_says_of_a_preview_drives_a_terminal() {
         let evil = || "\u{1b}]0;owned\u{7}".to_owned();
         let object = || pb::StoreObject { name: evil(), bytes: 1 };
         let said = News::Difference(pb::Difference {
